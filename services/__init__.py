@@ -1,0 +1,1 @@
+"""The bounded contexts that own data: OMS, IMS, WMS, SMS, and the simulated upstream systems."""
