@@ -1,0 +1,138 @@
+"""The demo: start what is missing, let orders through the loop, watch them, audit the run.
+
+Servers take seconds to start and libraries seconds to import, so the two happen at once: this module imports little,
+and what a run needs (:mod:`tidegate.demo_run`, the server that children are forked from) is loaded meanwhile. Each
+server is prepared as soon as it answers, while others still start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.errors import MisuseError
+from infra.local import EVERYTHING, Component, StackAddresses, running_stack
+from infra.local.choice import addresses_given, settings_given
+from infra.local.detached import start_detached
+from infra.local.stack import choose_factories, process_factories
+from infra.running import read_state
+from infra.settings import Settings
+from tidegate.console import note
+from tidegate.supervisor import warm_up
+
+if TYPE_CHECKING:
+    from tidegate.result import RunResult
+
+_Prepare = Callable[[Settings, Collection[Component]], Awaitable[None]]
+
+
+class Scenario(StrEnum):
+    """What a demo shows: orders that nobody pays for here, or beside them every workflow that there is."""
+
+    DIRECT = "direct"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What ``tidegate demo`` was asked for; each field is an option of the command."""
+
+    scenario: Scenario = Scenario.DIRECT
+    orders: int = 20
+    orders_file: Path | None = None
+    stock_file: Path | None = None
+    seed: int = 1
+    duplicates: float = 0.0
+    reordered: float = 0.0
+    early: float = 0.0
+    label_failures: float = 0.0
+    short_deliveries: float = 0.0
+    delay_seconds: float = 0.2
+    orders_per_second: float = 2.0
+    timeout_seconds: float = 900.0
+    keep: bool = False
+
+    @property
+    def load_id(self) -> str:
+        """Under which the stock is loaded: a second demo of the same seed on the same servers loads nothing."""
+        return f"demo-{self.stock_file or self.seed}-{self.orders}"
+
+    def upstream_options(self) -> tuple[str, ...]:
+        """The words of ``tidegate simulate`` that make the outside world behave so."""
+        return (
+            *("--seed", str(self.seed)),
+            *("--delay", str(self.delay_seconds)),
+            *("--duplicate", str(self.duplicates)),
+            *("--duplicate-fact", str(self.duplicates)),
+            *("--reorder", str(self.reordered)),
+            *("--early", str(self.early)),
+            *("--short-delivery", str(self.short_deliveries)),
+        )
+
+    def label_options(self) -> tuple[str, ...]:
+        """The words of ``tidegate worker`` that make the carrier's label desk behave so."""
+        return ("--seed", str(self.seed), "--label-failure", str(self.label_failures))
+
+
+async def run_demo(settings: Settings, options: DemoOptions) -> RunResult:
+    """Run the demo and return what it came to; everything it started has ended, unless ``keep`` is set.
+
+    A run that gets stuck is said to be so, is audited as it stands, and does not add up.
+    """
+    loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "tidegate.demo_run"))
+    warming = asyncio.create_task(asyncio.to_thread(warm_up))
+
+    async def prepare(running: Settings, components: Collection[Component]) -> None:
+        await loading
+        from tidegate import bootstrap
+
+        await bootstrap.prepare(running, components)
+
+    if options.orders_file is not None:
+        await loading
+        from tidegate.demo_run import goods
+
+        goods(options)  # a bad line is said before anything starts
+    async with _servers(settings, prepare, keep=options.keep) as running:
+        await asyncio.gather(loading, warming)
+        from tidegate.demo_run import run_on
+
+        return await run_on(running, options)
+
+
+@asynccontextmanager
+async def _servers(settings: Settings, prepare: _Prepare, *, keep: bool) -> AsyncIterator[Settings]:
+    """The settings of servers that run and are prepared: those that were given, those of the stack that runs here, or
+    new ones.
+    """
+    home = settings.home
+
+    async def upon(component: Component, addresses: StackAddresses) -> None:
+        await prepare(Settings(home=home, **addresses.as_settings()), {component})
+
+    if read_state(home) is not None:
+        note(f"using the servers that run in {home}")
+        await prepare(settings, EVERYTHING)
+        yield settings
+        return
+    given = settings_given()
+    if keep:
+        if (home / "data").exists():
+            raise MisuseError(
+                f"{home / 'data'} holds what an earlier stack stored, and a demo would delete it: to forget it, run "
+                "`tidegate up --fresh --detach` and then `tidegate demo`; to keep it, set another TIDEGATE_HOME"
+            )
+        start_detached(home, ["up"], note)
+        await prepare(Settings(home=home), EVERYTHING)
+        yield Settings(home=home)
+        note(f"the servers stay up: `tidegate status` shows them, `tidegate down` ends them ({home})")
+        return
+    factories = choose_factories() if given.local_docker else process_factories()
+    async with running_stack(home, given=addresses_given(given), factories=factories, upon=upon, report=note):
+        yield Settings(home=home)
