@@ -1,0 +1,125 @@
+"""``tidegate submit`` and ``tidegate stock``, as a user types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from infra.local import Stack
+from services.upstream.generator import generate_orders
+from tests.command_support import Workplace, workplace
+from tests.unit.test_upstream_order_file import line, order
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def place(
+    stack: Stack, tmp_path: Path, postgres_dsn: str, upstream_dsn: str
+) -> AsyncIterator[Workplace]:
+    """Fresh databases on the shared servers."""
+    async with workplace(stack, tmp_path, postgres_dsn, upstream_dsn) as opened:
+        yield opened
+
+
+async def test_orders_are_submitted_from_a_file_and_from_stdin(place: Workplace, tmp_path: Path) -> None:
+    """A good file is submitted once; a bad line is named and nothing is submitted, unless --skip-bad."""
+    good = tmp_path / "good.jsonl"
+    good.write_text("".join(json.dumps(order(request_id=f"r-{n}")) + "\n" for n in range(3)))
+    assert (await place.tidegate("submit", good, "--json")).data == {
+        "submitted": 3,
+        "repeated": 0,
+        "conflicts": [],
+        "bad": [],
+    }
+    again = await place.tidegate("submit", good)
+    assert (again.status, again.out) == (0, "0 orders submitted; 3 were submitted before\n")
+
+    bad = (json.dumps(order(request_id="new")) + "\n" + json.dumps(line(quantity=-2))).encode()
+    refused = await place.tidegate("submit", "-", stdin=bad)
+    assert (refused.status, refused.out) == (2, "")
+    last = refused.err.strip().splitlines()[-1]
+    assert last.startswith("tidegate: stdin:2: lines[0].quantity: must be from 1 to 2147483647, is -2;")
+    assert "Traceback" not in refused.err
+
+    skipped = await place.tidegate("submit", "-", "--skip-bad", "--json", stdin=bad)
+    assert (skipped.status, skipped.data["submitted"]) == (0, 1)
+    assert skipped.data["bad"][0]["line"] == 2
+
+    other = await place.tidegate(
+        "submit", "-", stdin=json.dumps(order(request_id="r-1", currency="USD")).encode()
+    )
+    assert other.status == 2
+    assert "submitted before with other content" in other.err
+    missing = await place.tidegate("submit", "nothing.jsonl")
+    assert (missing.status, missing.err) == (
+        2,
+        "tidegate: nothing.jsonl: cannot be read: No such file or directory\n",
+    )
+
+
+async def test_stock_is_loaded_and_listed(place: Workplace, tmp_path: Path) -> None:
+    """A file counts once unless it is given a name; a bad row and a kit made of itself are one line each."""
+    file = tmp_path / "stock.csv"
+    file.write_text("sku,on_hand,reorder_point,components\nLEG,400,50,\nDESK,0,0,LEG:4\n")
+    loaded = await place.tidegate("stock", "load", file)
+    assert (loaded.status, loaded.out) == (0, "2 items, 400 pieces loaded; 0 waiting orders served\n")
+    assert "nothing was added" in (await place.tidegate("stock", "load", file)).out
+    named = await place.tidegate("stock", "load", file, "--load-id", "delivery-2", "--json")
+    assert named.data["pieces"] == 400
+    listed = (await place.tidegate("stock", "list", "--json")).data["items"]
+    assert [(item["sku"], item["on_hand"]) for item in listed] == [("DESK", 0), ("LEG", 800)]
+    assert listed[0]["components"] == [["LEG", 4]]
+    assert "LEG" in (await place.tidegate("stock", "list", "LEG")).out
+
+    file.write_text("LEG,400,50\nDESK,many,0\n")
+    refused = await place.tidegate("stock", "load", file)
+    assert refused.status == 2
+    assert refused.err == f"tidegate: {file}:2: on_hand: 'many' is not a whole number\n"
+    file.write_text("LEG,1,1,DESK:1\n")
+    cycle = await place.tidegate("stock", "load", file)
+    assert cycle.status == 2
+    assert "it would be made of itself" in cycle.err
+    assert (await place.tidegate("stock", "list", "NOPE")).status == 2
+
+
+async def test_servers_that_are_not_there_are_one_line(place: Workplace, tmp_path: Path) -> None:
+    """No database, or one without tables: one line that says what to do, nothing submitted."""
+    orders = tmp_path / "orders.jsonl"
+    orders.write_text(json.dumps(order()))
+    address = place.environment["TIDEGATE_POSTGRES__UPSTREAM_DSN"]
+    place.environment["TIDEGATE_POSTGRES__UPSTREAM_DSN"] = "postgresql://tidegate@127.0.0.1:1/nobody"
+    gone = await place.tidegate("submit", orders)
+    assert gone.status == 1
+    assert gone.err.startswith("tidegate: PostgreSQL (upstream) at 127.0.0.1:1/nobody does not answer")
+    assert gone.err.count("\n") == 1
+    place.environment["TIDEGATE_POSTGRES__UPSTREAM_DSN"] = address.rpartition("/")[0] + "/postgres"
+    empty = await place.tidegate("submit", orders)
+    assert (empty.status, empty.err.count("\n")) == (2, 1)
+    assert "run `tidegate migrate`" in empty.err
+
+
+async def test_many_orders_are_submitted_in_batches(place: Workplace, tmp_path: Path) -> None:
+    """Two thousand generated orders go through the file and out again as they were."""
+    file = tmp_path / "many.jsonl"
+    with file.open("w") as opened:
+        for one in generate_orders(2000, 9):
+            lines = [
+                {
+                    "sku": item.sku,
+                    "quantity": item.quantity,
+                    "unit_price": str(item.unit_price),
+                    "discount": str(item.discount),
+                }
+                for item in one.lines
+            ]
+            data = order(
+                request_id=one.request_id,
+                customer_id=one.customer_id,
+                currency=one.currency,
+                ordered_at=one.ordered_at.isoformat(),
+                lines=lines,
+            )
+            opened.write(json.dumps(data) + "\n")
+    assert (await place.tidegate("submit", file, "--json")).data["submitted"] == 2000

@@ -1,0 +1,216 @@
+"""What workers do with what a handler says: wait for the key, for the partition, for all, or go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import TopicPartition
+from prometheus_client import CollectorRegistry
+
+from consumers.errors import ConsumerPausedError, DownstreamUnavailableError, KeyWaitsError
+from consumers.runtime.backoff import Backoff
+from consumers.runtime.lanes import Lanes
+from consumers.runtime.metrics import RuntimeMetrics
+from consumers.runtime.record import ConsumedRecord
+from consumers.runtime.workers import Workers
+from tests.waiting import until
+
+P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
+
+
+class Bench:
+    """Lanes with workers on them, fed by hand; notes what was handled, in order."""
+
+    def __init__(self, handler: Callable[[ConsumedRecord], Awaitable[None]]) -> None:
+        self.lanes: Lanes[TopicPartition, ConsumedRecord] = Lanes()
+        self.handled: list[tuple[int, int]] = []
+        self._handler = handler
+        self._offset = {P0: 0, P1: 0}
+        for place in (P0, P1):
+            self.lanes.add_partition(place)
+        self.metrics = RuntimeMetrics(CollectorRegistry())
+        self.workers = Workers(
+            self.lanes, self._handle, count=4, backoff=Backoff(0.01, 0.05), metrics=self.metrics
+        )
+
+    async def _handle(self, record: ConsumedRecord) -> None:
+        await self._handler(record)
+        self.handled.append((record.partition, record.offset))
+
+    def feed(self, place: TopicPartition, key: bytes) -> int:
+        """Put a record; its offset."""
+        self._offset[place] += 1
+        offset = self._offset[place]
+        self.lanes.put(
+            place, key, offset, ConsumedRecord(place.topic, place.partition, offset, key, b"", (), 0)
+        )
+        self.workers.wake()
+        return offset
+
+    def head(self, place: TopicPartition) -> int | None:
+        """What could be committed of the partition."""
+        partition = self.lanes.partition(place)
+        return partition.tracker.commitable if partition else None
+
+
+@asynccontextmanager
+async def bench(handler: Callable[[ConsumedRecord], Awaitable[None]]) -> AsyncIterator[Bench]:
+    """A bench whose workers run."""
+    made = Bench(handler)
+    made.workers.start()
+    try:
+        yield made
+    finally:
+        await made.workers.stop()
+
+
+async def test_a_key_that_waits_lets_others_pass() -> None:
+    """KeyWaitsError keeps one key; other keys of the partition go on, and the head waits for the key."""
+    blocked = True
+
+    async def handler(record: ConsumedRecord) -> None:
+        if record.key == b"a" and blocked:
+            raise KeyWaitsError("busy", retry_after=0.01)
+
+    async with bench(handler) as made:
+        first, second, third = made.feed(P0, b"a"), made.feed(P0, b"a"), made.feed(P0, b"b")
+        await until(lambda: made.handled == [(0, third)])
+        assert made.head(P0) is None
+        blocked = False
+        await until(lambda: made.handled == [(0, third), (0, first), (0, second)])
+        assert made.head(P0) == third + 1
+
+
+async def test_an_unavailable_downstream_pauses_one_partition() -> None:
+    """While a partition is closed one record at a time tries; other partitions go on; nothing changes its order."""
+    down, tries, at_once = True, 0, 0
+    now = 0
+
+    async def handler(record: ConsumedRecord) -> None:
+        nonlocal tries, at_once, now
+        if record.partition == 0 and down:
+            tries += 1
+            now += 1
+            at_once = max(at_once, now)
+            await asyncio.sleep(0)
+            now -= 1
+            raise DownstreamUnavailableError("away")
+
+    async with bench(handler) as made:
+        first = [made.feed(P0, key) for key in (b"a", b"b", b"a", b"c", b"d", b"e")]
+        await until(lambda: tries >= 4)
+        at_once = 0
+        first += [made.feed(P0, key) for key in (b"v", b"w", b"x", b"y", b"z")]
+        beside = made.feed(P1, b"a")
+        await until(lambda: tries >= 10 and (1, beside) in made.handled)
+        assert at_once == 1
+        assert made.head(P0) is None
+        down = False
+        await until(lambda: len(made.handled) == 12)
+        assert made.head(P0) == first[-1] + 1
+        assert made.handled.index((0, first[0])) < made.handled.index((0, first[2]))
+
+
+async def test_a_consumer_that_pauses_closes_every_partition() -> None:
+    """ConsumerPausedError stops all partitions until the pause is over."""
+    bad = True
+
+    async def handler(record: ConsumedRecord) -> None:
+        if record.partition == 0 and bad:
+            raise ConsumerPausedError("flood", retry_after=0.2)
+
+    async with bench(handler) as made:
+        made.feed(P0, b"a")
+        await until(lambda: all(partition.closed for partition in made.lanes))
+        bad = False
+        made.feed(P1, b"a")
+        await until(lambda: sorted(made.handled) == [(0, 1), (1, 1)])
+        assert not any(partition.closed for partition in made.lanes)
+
+
+async def test_an_unforeseen_error_neither_loses_nor_passes_over_a_record() -> None:
+    """A handler with a bug is called again for the same record; its key waits, the worker lives on."""
+    calls = 0
+
+    async def handler(record: ConsumedRecord) -> None:
+        nonlocal calls
+        if record.key == b"a":
+            calls += 1
+            if calls < 3:
+                raise ZeroDivisionError
+
+    async with bench(handler) as made:
+        first, second = made.feed(P0, b"a"), made.feed(P0, b"a")
+        await until(lambda: made.handled == [(0, first), (0, second)])
+        assert made.workers.failed is None
+
+
+async def test_a_late_acknowledgement_moves_nothing() -> None:
+    """A record that finishes after its partition was let go is not counted for the partition's next owner."""
+    release = asyncio.Event()
+
+    async def handler(record: ConsumedRecord) -> None:
+        await release.wait()
+
+    async with bench(handler) as made:
+        made.feed(P0, b"a")
+        await until(lambda: made.lanes.in_flight == 1)
+        made.lanes.wind_down()
+        assert not await made.workers.drained(0.01)
+        made.lanes.drop()
+        made.lanes.add_partition(P0)
+        release.set()
+        await until(lambda: made.handled == [(0, 1)])
+        assert made.head(P0) is None
+        assert made.lanes.in_flight == 0
+
+
+async def test_draining_hands_out_nothing_more() -> None:
+    """After wind_down what is in flight ends, and what waits behind it stays."""
+    release = asyncio.Event()
+
+    async def handler(record: ConsumedRecord) -> None:
+        await release.wait()
+
+    async with bench(handler) as made:
+        first = made.feed(P0, b"a")
+        made.feed(P0, b"a")
+        await until(lambda: made.lanes.in_flight == 1)
+        made.lanes.wind_down()
+        release.set()
+        assert await made.workers.drained(5)
+        assert made.handled == [(0, first)]
+        assert made.head(P0) == first + 1
+
+
+async def test_draining_fills_the_gaps() -> None:
+    """What lies below a finished record is still handled, so that the commit covers all that was finished."""
+    release = asyncio.Event()
+
+    async def handler(record: ConsumedRecord) -> None:
+        if record.key == b"slow":
+            await release.wait()
+
+    async with bench(handler) as made:
+        made.feed(P0, b"slow")
+        made.feed(P0, b"slow")
+        quick = made.feed(P0, b"quick")
+        made.feed(P0, b"slow")
+        await until(lambda: made.handled == [(0, quick)])
+        made.lanes.wind_down()
+        release.set()
+        assert await made.workers.drained(5)
+        assert sorted(made.handled) == [(0, 1), (0, 2), (0, quick)]
+        assert made.head(P0) == quick + 1
+
+
+@pytest.mark.parametrize("failures", [1, 2, 5, 40])
+def test_backoff_doubles_to_its_limit(failures: int) -> None:
+    """Waits double up to the limit, and jitter only shortens them."""
+    backoff = Backoff(first=0.1, limit=10, jitter=0.2)
+    full = min(10, 0.1 * 2.0 ** (failures - 1))
+    assert backoff.after(failures, 0.0) == pytest.approx(full)
+    assert backoff.after(failures, 0.999) >= 0.8 * full
