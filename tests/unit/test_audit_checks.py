@@ -167,6 +167,14 @@ def test_order_is_not_promised_to_parked_events(sound: Evidence) -> None:
     assert audit(replace(sound, ledger=(first, third, replace(second, in_order=False)))) == ()
 
 
+def test_a_parked_event_that_is_read_again_is_not_out_of_order(sound: Evidence) -> None:
+    """Parked, then read again after a crash when its workflow is there: the second delivery comes after its successors
+    and is no inversion, for order is promised to first occurrences."""
+    first, second, third = sound.ledger
+    parked = replace(second, outcome="parked", in_order=False)
+    assert audit(replace(sound, ledger=(first, parked, third, second))) == ()
+
+
 # --- Money --------------------------------------------------------------------------------------------
 
 OWED = Decimal("40.00")

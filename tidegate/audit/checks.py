@@ -143,9 +143,12 @@ def _deliveries_inverted(evidence: Evidence) -> Iterator[Finding]:
     highest: dict[tuple[str, int, str | None, str], int] = {}
     seen: set[tuple[object, str]] = set()
     for entry in evidence.ledger:
-        if entry.workflow_id is None or not entry.in_order or (entry.event_id, entry.route) in seen:
-            continue
+        first = (entry.event_id, entry.route) not in seen
+        # Noted whatever came of it: an event that was parked, and is read again after a crash when its workflow is
+        # there, is delivered for the second time and comes after its successors.
         seen.add((entry.event_id, entry.route))
+        if entry.workflow_id is None or not entry.in_order or not first:
+            continue
         lane = (entry.topic, entry.partition, entry.key, entry.workflow_id)
         before = highest.get(lane, -1)
         if entry.offset < before:
