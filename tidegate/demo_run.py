@@ -22,7 +22,7 @@ from services.upstream import Simulation
 from services.upstream.generator import generate_orders, generate_stock
 from services.upstream.order_file import read_order_file
 from tidegate.console import note
-from tidegate.demo import DemoOptions, Scenario
+from tidegate.demo_options import DemoOptions, Scenario
 from tidegate.loop import NotSettledError, running_loop
 from tidegate.progress import Progress
 from tidegate.result import RunResult

@@ -18,7 +18,8 @@ from infra.errors import StackError
 from infra.local.cache import cache_directory
 from infra.local.choice import addresses_given
 from infra.local.docker import docker_answers
-from infra.local.jars import jars_folder, pinned_version
+from infra.local.jars import jars_folder
+from infra.local.pinned import pinned_version
 from infra.local.postgres import INSTALLED, unprivileged_account
 from infra.local.temporal_binary import CLI_VERSION, installed_temporal
 from infra.settings import Settings

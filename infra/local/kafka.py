@@ -14,7 +14,8 @@ from infra.errors import StackError
 from infra.local.aot import java_environment, with_archive
 from infra.local.cache import Report, build_once, cache_directory
 from infra.local.components import Component, StackOptions
-from infra.local.jars import class_path, fetch_jars, java_command, pinned_version
+from infra.local.jars import class_path, fetch_jars, java_command
+from infra.local.pinned import pinned_version
 from infra.local.probes import kafka_ready
 from infra.local.process import Launch, free_ports
 from infra.local.server import LocalServer

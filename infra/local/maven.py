@@ -18,7 +18,7 @@ from jgo.maven import Artifact, MavenContext, PythonResolver
 
 from infra.errors import StackError
 from infra.local.cache import Report, report_to_stderr
-from infra.local.jars import Pin
+from infra.local.pinned import Pin
 
 _FETCHES_AT_ONCE = 8
 _TIMEOUT = 60  # seconds without a byte

