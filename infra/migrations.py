@@ -7,10 +7,12 @@ The revisions of a room touch only the room's own PostgreSQL schema, so rooms mi
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from infra.errors import UnavailableError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -28,20 +30,26 @@ class MigrationRoom:
     folder: Path
 
 
-def migrate(dsn: str, rooms: Sequence[MigrationRoom]) -> None:
+def migrate(dsn: str, rooms: Sequence[MigrationRoom], options: Mapping[str, str] | None = None) -> None:
     """Bring each room's schema in the database at ``dsn`` to its newest revision, in the order given.
 
     Safe to run at any time and from several processes: an advisory lock lets one run at a time, and a
-    schema that is current is left as it is. Blocking; call it from a thread.
+    schema that is current is left as it is. ``options`` are libpq's, above those in the address: how TLS is spoken.
+    Raises :class:`UnavailableError` where the database does not answer. Blocking; call it from a thread.
     """
     from alembic import command  # here, because it takes a second that most commands need not pay
+    from sqlalchemy.exc import OperationalError
 
-    with _ONE_AT_A_TIME:
-        for room in rooms:
-            command.upgrade(_config(dsn, room), "head")
+    try:
+        with _ONE_AT_A_TIME:
+            for room in rooms:
+                command.upgrade(_config(dsn, room, options or {}), "head")
+    except OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        raise UnavailableError(f"PostgreSQL does not answer: {reason}") from error
 
 
-def _config(dsn: str, room: MigrationRoom) -> Config:
+def _config(dsn: str, room: MigrationRoom, options: Mapping[str, str]) -> Config:
     from alembic.config import Config
 
     config = Config()
@@ -49,5 +57,6 @@ def _config(dsn: str, room: MigrationRoom) -> Config:
     config.set_main_option("version_locations", str(room.folder))
     config.set_main_option("path_separator", "newline")
     config.attributes["dsn"] = dsn
+    config.attributes["options"] = options
     config.attributes["schema"] = room.schema
     return config

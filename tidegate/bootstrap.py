@@ -25,7 +25,7 @@ import services.sms
 import services.upstream
 import services.upstream.provider
 import services.wms
-from infra.clients.postgres import require_dsn
+from infra.clients.postgres import libpq_options, require_dsn
 from infra.local import EVERYTHING, Component
 from infra.migrations import MigrationRoom, migrate
 from infra.secrets import Secret
@@ -62,9 +62,10 @@ async def migrate_databases(settings: Settings) -> dict[str, list[str]]:
     """Bring both databases to the newest revision; the schemas of each, by database."""
     main = require_dsn(settings.postgres)
     upstream = require_dsn(settings.postgres, upstream=True)
+    options = libpq_options(settings.postgres)
     await asyncio.gather(
-        asyncio.to_thread(migrate, main, MAIN_ROOMS),
-        asyncio.to_thread(migrate, upstream, UPSTREAM_ROOMS),
+        asyncio.to_thread(migrate, main, MAIN_ROOMS, options),
+        asyncio.to_thread(migrate, upstream, UPSTREAM_ROOMS, options),
     )
     return {
         "services": [room.schema for room in MAIN_ROOMS],

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
 
-import asyncpg
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from infra.clients.postgres import require_dsn
+from infra.clients.postgres import open_connection
 from infra.clients.temporal import connect
 from infra.errors import InvalidInputError
 from infra.queries import load
@@ -46,9 +45,10 @@ async def describe_order(settings: Settings, order_id: str) -> dict[str, Any]:
 
     Raises :class:`InvalidInputError` where no system knows the id.
     """
-    main = await asyncpg.connect(require_dsn(settings.postgres))
-    upstream = await asyncpg.connect(require_dsn(settings.postgres, upstream=True))
-    try:
+    async with (
+        open_connection(settings.postgres) as main,
+        open_connection(settings.postgres, upstream=True) as upstream,
+    ):
         checkouts = [dict(row) for row in await main.fetch(_SQL["checkouts"], order_id)]
         payment = [dict(row) for row in await main.fetch(_SQL["payment"], order_id)]
         keys = [order_id, *(row["checkout_id"] for row in checkouts)]
@@ -59,9 +59,6 @@ async def describe_order(settings: Settings, order_id: str) -> dict[str, Any]:
         ]
         request_id = await upstream.fetchval(_SQL["request"], order_id)
         reservation = await main.fetchval(_SQL["reservation"], order_id)
-    finally:
-        await main.close()
-        await upstream.close()
     async with open_services(settings) as services:
         order = await services.oms.order(order_id)
     if order is None and not events:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import asyncpg
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from infra.clients.postgres import require_dsn
+from infra.clients.postgres import open_connection
 from infra.clients.temporal import connect
 from infra.queries import load
 from infra.settings import Settings
@@ -62,12 +62,9 @@ class WorkflowLine:
 async def read_lines(settings: Settings) -> tuple[WorkflowLine, ...]:
     """One line for each workflow that there is, in the order of the contracts."""
     client = await connect(settings.temporal)
-    main = await asyncpg.connect(require_dsn(settings.postgres))
-    try:
+    async with open_connection(settings.postgres) as main:
         came_in = _by_workflow(await main.fetch(_SQL["events_in"]))
         went_out = _by_workflow(await main.fetch(_SQL["events_out"]))
-    finally:
-        await main.close()
     return tuple([await _line(client, contract.name, came_in, went_out) for contract in WORKFLOWS])
 
 

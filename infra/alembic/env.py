@@ -14,7 +14,7 @@ def run() -> None:
     attributes = context.config.attributes
     url = make_url(attributes["dsn"]).set(drivername="postgresql+psycopg")
     schema = quoted_name(attributes["schema"], quote=True)
-    engine = create_engine(url, poolclass=pool.NullPool)
+    engine = create_engine(url, poolclass=pool.NullPool, connect_args=dict(attributes["options"]))
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))

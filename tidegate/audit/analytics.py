@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import asyncpg
 
 from infra import queries
-from infra.clients.postgres import require_dsn
+from infra.clients.postgres import open_connection
 from infra.settings import Settings
 
 _SQL: Final = queries.load(__file__, "analytics.sql")
@@ -48,8 +48,5 @@ async def compare(connection: Connection) -> tuple[Difference, ...]:
 
 async def differences(settings: Settings) -> tuple[str, ...]:
     """The differences as sentences, for the audit of a run."""
-    connection = await asyncpg.connect(require_dsn(settings.postgres))
-    try:
+    async with open_connection(settings.postgres) as connection:
         return tuple(str(difference) for difference in await compare(connection))
-    finally:
-        await connection.close()

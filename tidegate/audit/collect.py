@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from consumers.bridge.routes import ROUTES
 from consumers.replay.selection import Selection
 from consumers.replay.source import KafkaSource
 from consumers.runtime.record import ConsumedRecord
-from infra.clients.postgres import require_dsn
+from infra.clients.postgres import open_connection
 from infra.clients.temporal import connect
 from infra.queries import load
 from infra.settings import Settings
@@ -36,9 +35,10 @@ async def collect_evidence(settings: Settings) -> Evidence:
     Rows are read before records and records before the ledger, and the caller sees to it that nothing is in
     flight: what is still on its way would look lost.
     """
-    main = await asyncpg.connect(require_dsn(settings.postgres))
-    upstream = await asyncpg.connect(require_dsn(settings.postgres, upstream=True))
-    try:
+    async with (
+        open_connection(settings.postgres) as main,
+        open_connection(settings.postgres, upstream=True) as upstream,
+    ):
         rows = (*await _rows("services", main), *await _rows("upstream", upstream))
         submitted = await upstream.fetch(_SQL["submissions"])
         records = tuple([record async for record in _records(settings)])
@@ -56,8 +56,6 @@ async def collect_evidence(settings: Settings) -> Evidence:
             money=tuple(OrderMoney(**row) for row in await main.fetch(_SQL["money"])),
             books=await _books(main, upstream),
         )
-    finally:
-        await asyncio.gather(main.close(), upstream.close())
 
 
 async def _books(

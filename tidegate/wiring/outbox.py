@@ -75,7 +75,7 @@ async def outbox_connection(source: Source) -> AsyncIterator[asyncpg.Connection[
         raise UnavailableError(f"PostgreSQL of {source.name} does not answer: {error}") from error
     try:
         yield connection
-    except asyncpg.UndefinedTableError as error:
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
         raise MisuseError(f"the database of {source.name} has no outbox: run `tidegate migrate`") from error
     finally:
         await connection.close()
