@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from pydantic import ValidationError
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
 from infra.errors import TidegateError
 
@@ -77,15 +79,66 @@ def build_app(words: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
-def main() -> None:
-    """Run the command. A named error is one line on standard error: status 2 for misuse, 1 for failure."""
+def main(*, supervised: bool = False) -> None:
+    """Run the command. An error is one line on standard error: status 2 for misuse, 1 for failure.
+
+    Of an error that nobody foresaw the traceback is kept where that line goes to a log, as ``supervised`` says.
+    """
     try:
-        build_app(sys.argv[1:])()
-    except TidegateError as error:
-        if os.environ.get("TIDEGATE_DEBUG"):
-            raise
-        sys.stderr.write(f"tidegate: {error}\n")
-        raise SystemExit(error.exit_status) from None
+        status = build_app(sys.argv[1:])(prog_name="tidegate", standalone_mode=False)
     except KeyboardInterrupt:
-        sys.stderr.write("tidegate: stopped\n")
-        raise SystemExit(130) from None
+        status = _INTERRUPTED
+    except typer.Abort:
+        _say("nothing was done")
+        status = 1
+    except NoArgsIsHelpError as error:
+        error.show()
+        status = error.exit_code
+    except Exception as error:
+        first = _first_of(error)
+        foreseen = _foreseen(first)
+        if os.environ.get("TIDEGATE_DEBUG") or (supervised and foreseen is None):
+            raise
+        line, status = foreseen or (_unforeseen(first), 1)
+        _say(line)
+    if status == _INTERRUPTED:
+        _say("stopped")
+    raise SystemExit(status or 0)
+
+
+_INTERRUPTED = 130
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"tidegate: {line}\n")
+
+
+def _first_of(error: Exception) -> Exception:
+    """The first of errors that came at once, as those of several roles in one process do."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _foreseen(error: Exception) -> tuple[str, int] | None:
+    """The line and the status of an error that says itself what to do; None for any other."""
+    match error:
+        case TidegateError():
+            return str(error), error.exit_status
+        case UsageError(ctx=context) if context is not None:
+            return (
+                f"{error.format_message().rstrip('.')}; `{context.command_path} --help` shows how",
+                error.exit_code,
+            )
+        case ClickException():
+            return error.format_message(), error.exit_code
+        case ValidationError(title="Settings"):
+            first = error.errors(include_input=False, include_url=False)[0]  # the input may be a secret
+            name = "__".join(str(part) for part in first["loc"]).upper()
+            return f"TIDEGATE_{name} is not what it must be: {first['msg']}", 2
+    return None
+
+
+def _unforeseen(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words} (`tidegate --debug …` shows where)"
