@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import signal
 from typing import Final
 
 MODULES: Final = (
@@ -31,6 +32,9 @@ MODULES: Final = (
     "workflows.worker",
 )
 """What most children import."""
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the supervisor; children undo this
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as the supervisor has started this
 
 gc.disable()  # nothing that is loaded here is garbage
 for _module in MODULES:

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def run_command() -> None:
     """Run the ``tidegate`` command whose words stand in ``sys.argv``."""
     from tidegate.cli import main
 
-    main()
+    main(supervised=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,14 @@ class ProcessSpec:
 def warm_up() -> None:
     """Start the server that children are forked from, which then imports what they need. Blocking, but not for long."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOAD)
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # or the next step would start it, and it takes SIGINT out of the mask
+    # A Ctrl-C is for the process in front. The server hears it too until it has set itself up, and would end with a
+    # traceback: it starts with the signal blocked, and `tidegate.preload` goes on from there.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def restart_delay(failures: int) -> float:
