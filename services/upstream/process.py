@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import CommitFailedError, IllegalGenerationError, KafkaError, RebalanceInProgressError
 from sqlalchemy.exc import DBAPIError
 
-from infra.errors import UnavailableError
+from infra.errors import MisuseError, UnavailableError
 from schemas.errors import DecodeError
 from schemas.event import Event
 from services.publishing import DIRECT, utc_now
@@ -63,17 +63,25 @@ class RoleProcess:
         self._log = structlog.get_logger().bind(role=role.name)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Listen and report until ``stop`` is set; :class:`UnavailableError` where Kafka does not answer."""
-        consumer = AIOKafkaConsumer(
-            *self._role.topics, auto_offset_reset="earliest", enable_auto_commit=False, **self._kafka
-        )
+        """Listen and report until ``stop`` is set.
+
+        Raises :class:`UnavailableError` where Kafka does not answer, :class:`MisuseError` where it lacks a topic.
+        """
+        consumer = AIOKafkaConsumer(auto_offset_reset="earliest", enable_auto_commit=False, **self._kafka)
         try:
             await consumer.start()
+            missing = sorted(set(self._role.topics) - await consumer.topics())
         except (KafkaError, OSError) as error:
             await consumer.stop()
             raise UnavailableError(
                 f"Kafka at {self._kafka.get('bootstrap_servers')} does not answer: {error}"
             ) from error
+        if (
+            missing
+        ):  # said at once: a consumer that is given topics waits most of a minute for them, deaf to Ctrl-C
+            await consumer.stop()
+            raise MisuseError(f"no topic {', '.join(missing)} on the broker: run `tidegate topics apply`")
+        consumer.subscribe(self._role.topics)
         self._log.info("ready", topics=self._role.topics, group=self._kafka.get("group_id"))
         try:
             async with asyncio.TaskGroup() as group:

@@ -7,22 +7,31 @@ import json
 import signal
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
+import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from infra.clients.kafka import aiokafka_options
+from infra.errors import MisuseError
 from infra.ids import derived_id
 from infra.local import Stack
+from outbox import Outbox
 from schemas.envelope import Envelope
 from schemas.event import Event
 from schemas.events import Pick, PickWaveCancelled, PickWaveCreated, ShipmentConfirmed
+from services.upstream import Simulation
+from services.upstream.agenda import Agenda
+from services.upstream.floor import FLOOR
+from services.upstream.process import RoleProcess
 from tests.command_support import Workplace, workplace
 from tests.waiting import until
 from tidegate.wiring.schemas import open_schemas
+from tidegate.wiring.services import open_sessions
 
 _NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -171,13 +180,33 @@ async def test_the_storefront_goes_on_where_it_was(place: Workplace) -> None:
         await connection.close()
 
 
-async def test_a_broker_that_is_not_there_is_one_line(place: Workplace) -> None:
-    """Without Kafka the floor says so, in one line, and ends."""
+@pytest.mark.parametrize("words", ["floor", "carrier --with-supplier"])
+async def test_a_broker_that_is_not_there_is_one_line(place: Workplace, words: str) -> None:
+    """Without Kafka they say so, in one line, and end, also where two share a process."""
     place.environment["TIDEGATE_KAFKA__BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
-    ended = await place.tidegate("simulate", "floor")
+    ended = await place.tidegate("simulate", *words.split())
     assert ended.status == 1
     assert ended.err.splitlines()[-1].startswith("tidegate: Kafka at 127.0.0.1:1 does not answer")
     assert "Traceback" not in ended.err
+
+
+async def test_a_topic_that_is_not_there_is_said_at_once(place: Workplace, unique: str) -> None:
+    """A broker without the topics answers, so it is not said to be away; what to do is."""
+    settings = place.settings
+    schemas = await open_schemas(settings)
+    nowhere = type("Nowhere", (PickWaveCreated,), {"TOPIC": f"nowhere-{unique}"})
+    try:
+        async with open_sessions(settings, upstream=True) as sessions:
+            role = replace(FLOOR, listens_to=(nowhere,))
+            agenda = Agenda(role, sessions, Outbox(schemas.codec))
+            kafka = {**aiokafka_options(settings.kafka), "group_id": unique}
+            process = RoleProcess(role, Simulation(), agenda, schemas.lookup, kafka)
+            with pytest.raises(
+                MisuseError, match=f"no topic nowhere-{unique} on the broker: run `tidegate topics apply`"
+            ):
+                await process.run(asyncio.Event())
+    finally:
+        await schemas.close()
 
 
 async def test_the_log_is_json_where_that_is_asked_for(place: Workplace) -> None:
