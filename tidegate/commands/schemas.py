@@ -148,7 +148,11 @@ def _add_topics(app: typer.Typer) -> None:
         ] = None,
         raise_partitions: Annotated[
             bool,
-            typer.Option("--raise-partitions", help="Add partitions. Keys move, so their order breaks once."),
+            typer.Option(
+                "--raise-partitions",
+                help="Add partitions. Relays keep each key where it is until `tidegate outbox accept-partitions`; the "
+                "keys of other producers move, so their order breaks once.",
+            ),
         ] = False,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
         json: JsonOption = False,
