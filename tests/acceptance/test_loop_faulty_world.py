@@ -96,7 +96,8 @@ async def test_reconciliation_beside_the_loop_touches_nothing(run: Run) -> None:
 
 
 async def test_the_faults_have_happened(run: Run) -> None:
-    """The world was faulty indeed: the outbox of the floor holds an event twice, and a fact under two event ids."""
+    """The world was faulty indeed: the floor's outbox holds an event twice, a fact under two event ids, packs before
+    their picks, and a report that is older than the wave which it is about."""
     connection = await asyncpg.connect(require_dsn(run.loop.settings.postgres, upstream=True))
     try:
         again = await connection.fetchval(
@@ -106,10 +107,25 @@ async def test_the_faults_have_happened(run: Run) -> None:
             "SELECT count(DISTINCT event_id) - count(DISTINCT (key, type)) FROM outbox.events "
             "WHERE topic = 'wms.warehouse'"
         )
+        swapped = await connection.fetchval(
+            "SELECT count(*) FROM (SELECT key FROM outbox.events WHERE topic = 'wms.warehouse' GROUP BY key "
+            "HAVING min(id) FILTER (WHERE type LIKE '%PackCompleted') "
+            "< min(id) FILTER (WHERE type LIKE '%PickCompleted')) AS orders"
+        )
+        reports = await connection.fetch(
+            "SELECT key, min(created_at) AS at FROM outbox.events WHERE topic = 'wms.warehouse' GROUP BY key"
+        )
     finally:
         await connection.close()
+    waves = await fetch(
+        run.loop.settings,
+        "SELECT key, created_at AS at FROM outbox.events WHERE type LIKE '%PickWaveCreated'",
+    )
+    wave_of = {row["key"]: row["at"] for row in waves}
     assert again > 0
     assert restated > 0
+    assert swapped > 0
+    assert any(report["at"] < wave_of[report["key"]] for report in reports)
 
 
 async def test_analytics_equal_the_services(run: Run) -> None:
