@@ -118,17 +118,23 @@ async def test_every_workflow_is_driven_to_its_end(everything: Run) -> None:
     assert {"PaymentRefunded", "ReturnCompleted"} <= set(lines["ReturnWorkflow"]["events_out"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_demo_that_is_stopped_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C or SIGTERM in the middle of a run ends every process and server of it."""
+@pytest.mark.parametrize(
+    ("number", "log"),
+    [(signal.SIGINT, "bridge.log"), (signal.SIGTERM, "kafka.log")],
+    ids=["in the middle of a run", "while the servers start"],
+)
+async def test_a_demo_that_is_stopped_leaves_nothing_running(
+    tmp_path: Path, number: signal.Signals, log: str
+) -> None:
+    """Ctrl-C in the middle of a run, or SIGTERM before it has begun, ends every process and server of it."""
     home = tmp_path / "home"
     process = await _start(home, "--orders", "50", "--delay", "60")
-    await until(lambda: (home / "logs" / "bridge.log").exists(), seconds=200)
+    await until(lambda: (home / "logs" / log).exists(), seconds=200)
     process.send_signal(number)
     _, errors = await process.communicate()
     assert process.returncode == 128 + number, errors.decode()
     assert b"Traceback" not in errors
-    await until(lambda: _left_running(home) == [], seconds=60)
+    await until(lambda: _left_running(home) == [], seconds=60, every=0.5)
 
 
 async def test_input_without_stock_is_misuse(tmp_path: Path) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +16,11 @@ from temporalio.api.workflowservice.v1 import PauseActivityRequest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from infra.ids import order_id_of
+from tests.forked import fork_tidegate
 from tests.waiting import until
 from tests.workflow_support import World, asked, illegal, reached, real_world, submission
 from workflows.activities.contracts import orders as contracts
 from workflows.contracts.base import EVENT_ID_HEADER
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -50,16 +47,13 @@ class Said:
 async def workflows(world: World, *words: str) -> Said:
     """``tidegate workflows`` with ``words``, on the server of ``world``."""
     target = world.client.service_client.config.target_host
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tidegate", "workflows", *words),
-        cwd=ROOT,
-        env={
+    process = await fork_tidegate(
+        *("workflows", *words),
+        environment={
             **os.environ,
             "TIDEGATE_TEMPORAL__ADDRESS": target,
             "TIDEGATE_TEMPORAL__NAMESPACE": world.client.namespace,
         },
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(), 120)
     return Said(process.returncode or 0, out.decode(), err.decode())

@@ -38,7 +38,7 @@ async def test_killing_relay_bridge_and_workers_mid_run_changes_nothing(
             async def far_enough(wanted: int = wanted) -> bool:
                 return (await loop.progress()).shipped >= wanted
 
-            await until(far_enough, seconds=RUN_SECONDS, every=0.5, what=f"{wanted} orders shipped")
+            await until(far_enough, seconds=RUN_SECONDS, every=2.0, what=f"{wanted} orders shipped")
             pid = loop.supervisor.pid(victim)
             assert pid is not None, f"{victim} runs"
             os.kill(pid, signal.SIGKILL)
