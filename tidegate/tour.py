@@ -7,12 +7,12 @@ every minute are run at once.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-import stamina
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
@@ -37,6 +37,8 @@ SHORT: Final = "TOUR-BULB"
 _PRICE: Final = "24.90"
 _STOCK: Final = (StockRow(AMPLE, 100, 10), StockRow(SHORT, 2, 5))
 _MORE_THAN_THERE_IS: Final = 6
+_LOOK_AGAIN: Final = 0.25
+"""Seconds between two looks for a workflow that its event has not started yet."""
 
 
 class Tour:
@@ -100,12 +102,15 @@ class Tour:
 
     async def _ended(self, client: Client, contract: WorkflowContract, **fields: str) -> None:
         """Wait until it has started, which takes its event a moment, and then for its end."""
-        async for attempt in stamina.retry_context(
-            on=_not_started, attempts=None, timeout=None, wait_initial=0.1, wait_max=0.5
-        ):
-            with attempt:
-                await client.get_workflow_handle(contract.workflow_id(**fields)).result()
-
-
-def _not_started(error: Exception) -> bool:
-    return isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND
+        handle = client.get_workflow_handle(contract.workflow_id(**fields))
+        while True:
+            try:
+                await handle.result()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                await asyncio.sleep(
+                    _LOOK_AGAIN
+                )  # expected, so not a retry, which would be logged as a warning
+            else:
+                return
