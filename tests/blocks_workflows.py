@@ -15,6 +15,7 @@ from workflows.blocks.endings import ClockRanOutError, LeftEarlyError, RunIsFull
 from workflows.blocks.entity import Entity
 from workflows.blocks.fan_out import collect_all, run_all
 from workflows.blocks.gate import Gate, GateState
+from workflows.blocks.saga import Saga
 from workflows.contracts.base import SignalContract
 from workflows.signals import Inbox
 
@@ -228,6 +229,66 @@ class FanOutWorkflow:
             return await run_all(work, limit=run.limit)
         except ActivityError as error:
             return [f"failed: {_cause(error)}"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """Which image."""
+
+    image_id: str
+
+
+TWICE = RetryPolicy(initial_interval=timedelta(milliseconds=50), maximum_attempts=2)
+QUICKLY = RetryPolicy(initial_interval=timedelta(milliseconds=50), maximum_attempts=0)
+
+BUILD_IMAGE = ActivityContract("BuildImage", QUEUE, Image, type(None), retry=TWICE)
+TEST_IMAGE = ActivityContract("TestImage", QUEUE, Image, type(None), retry=TWICE)
+SIGN_AND_PUBLISH = ActivityContract("SignAndPublish", QUEUE, Image, type(None), retry=TWICE)
+DELETE_IMAGE = ActivityContract("DeleteImage", QUEUE, Image, type(None), retry=QUICKLY)
+WITHDRAW_IMAGE = ActivityContract("WithdrawImage", QUEUE, Image, type(None), retry=QUICKLY)
+STEPS_OF_AN_IMAGE = (BUILD_IMAGE, TEST_IMAGE, SIGN_AND_PUBLISH, DELETE_IMAGE, WITHDRAW_IMAGE)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the example stands: its step, what was undone, and what its owner refused to undo."""
+
+    step: str
+    undone: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+@workflow.defn
+class ExampleWorkflow:
+    """The example of seed 004, "Decision", made of the blocks: build, test, sign and publish, else take it back."""
+
+    @workflow.init
+    def __init__(self, image: Image) -> None:
+        self._step = "BUILDING"
+        self._undo = Saga(image, (DELETE_IMAGE, WITHDRAW_IMAGE))
+
+    @workflow.run
+    async def run(self, image: Image) -> str:
+        """Publish ``image``, or fail with nothing left of it."""
+        try:
+            self._undo.push(DELETE_IMAGE)
+            await BUILD_IMAGE(image)
+            self._step = "TESTING"
+            await TEST_IMAGE(image)
+            self._step = "PUBLISHING"
+            self._undo.push(WITHDRAW_IMAGE)
+            await SIGN_AND_PUBLISH(image)
+        except ActivityError as error:
+            await self._undo.compensate(lambda _: None)
+            raise ApplicationError(f"{self._step}: {error.cause}", type="NotPublishedError") from error
+        self._undo.settle()
+        self._step = "PUBLISHED"
+        return self._step
+
+    @workflow.query
+    def progress(self) -> Progress:
+        """Where it stands."""
+        return Progress(self._step, self._undo.done, self._undo.refused)
 
 
 def _cause(error: Exception | None) -> str:
