@@ -17,13 +17,21 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from pydantic import BaseModel
 from temporalio import workflow as temporal_workflow
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 import services.reconciliation
 from consumers.bridge.routes import ROUTES
-from infra.settings import CostsSettings
+from infra.secrets import sources
+from infra.settings import (
+    CostsSettings,
+    KafkaSettings,
+    PostgresSettings,
+    RegistrySettings,
+    TemporalSettings,
+)
 from schemas.events import (
     CheckoutRequested,
     CostAlert,
@@ -57,9 +65,12 @@ from workflows.contracts.checkout import (
 from workflows.contracts.order import ORDER
 from workflows.contracts.reconciliation import COST_WATCH, RECONCILIATION
 from workflows.contracts.returns import RETURN
+from workflows.determinism import check_source
 from workflows.reconciliation import CostWatchWorkflow, ReconciliationWorkflow
 from workflows.returns import ReturnWorkflow
-from workflows.worker import WORKFLOWS
+from workflows.worker import WORKFLOWS, Deployment
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -224,6 +235,15 @@ async def test_queries_for_snapshots(world: World, unique: str) -> None:
     assert (ended.state, ended.fraud_decision, ended.deadline) == ("COMPLETED", "approved", None)
 
 
+def test_determinism_rules_documented_and_checked_by_ci() -> None:
+    """ "Implementation Details": determinism rules documented; CI checker: part of ``make check``, and it can fail.
+    That it follows every workflow's imports: ``test_determinism_static.py``."""
+    assert "\n## Rules of determinism\n" in (ROOT / "docs/workflows.md").read_text()
+    check = (ROOT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
+    assert "-m workflows.determinism" in check
+    assert check_source("import random\n") != []
+
+
 # --- Metrics & SLOs -------------------------------------------------------------------------------------
 
 
@@ -251,6 +271,30 @@ def test_no_personal_data_in_payloads(kind: Any) -> None:
     names = {each.name for each in fields(kind)}
     assert not names & {"name", "email", "address", "phone", "card_number", "iban", "cvc"}
     assert "payment_token" not in {each.name for each in fields(CheckoutSnapshot)}
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (PostgresSettings, "dsn"),
+        (KafkaSettings, "sasl_password"),
+        (RegistrySettings, "password"),
+        (TemporalSettings, "api_key"),
+        (TemporalSettings, "payload_keys"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_worker_credentials_via_key_vault(place: type[BaseModel], name: str) -> None:
+    """ "Security": worker credentials via Key Vault: each is a reference that a vault answers, and is not shown."""
+    credential = getattr(place.model_validate({name: "keyvault:of-the-worker"}), name)
+
+    class Vault:
+        def read(self, of: str) -> str:
+            return f"what stands under {of}"
+
+    credential.find_in({**sources("https://vault.example"), "keyvault": Vault})
+    assert credential.get_secret_value() == "what stands under of-the-worker"
+    assert "of-the-worker" not in repr(credential)
 
 
 # --- Title: Returns -------------------------------------------------------------------------------------
@@ -364,6 +408,14 @@ def test_mean_reconciliation() -> None:
     Measured by ``python -m tests.benchmarks.bench_reconciliation``: docs/benchmarks.md.
     """
     assert max(GRACE.values()) + schedules.EVERY < timedelta(minutes=5)
+
+
+def test_versioned_workflows_and_playbook() -> None:
+    """ "Operations": versioned workflows; backfill/resume playbook: workers say their version, a page says the rest."""
+    assert Deployment("tidegate", "b-1").config().use_worker_versioning
+    text = (ROOT / "docs/workflows.md").read_text()
+    for heading in ("Changing one that is running", "Backfill", "Resuming one that is stuck"):
+        assert f"\n## {heading}\n" in text, heading
 
 
 def test_cost_alerts() -> None:
