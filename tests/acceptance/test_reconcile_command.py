@@ -80,6 +80,30 @@ async def stuck(
         await engine.dispose()
 
 
+async def test_a_run_without_workers_says_what_it_waits_for(
+    stack: Stack, tmp_path: Path, postgres_dsn: str, upstream_dsn: str
+) -> None:
+    """It does not stand there in silence: the workers that it needs are named."""
+    async with workplace(stack, tmp_path, postgres_dsn, upstream_dsn) as place:
+        client = await Client.connect(place.settings.temporal.address or "")
+        namespace = f"reconcile-{uuid4().hex[:8]}"
+        day = Duration(seconds=24 * 3600)
+        await client.workflow_service.register_namespace(
+            RegisterNamespaceRequest(namespace=namespace, workflow_execution_retention_period=day)
+        )
+        place.environment["TIDEGATE_TEMPORAL__NAMESPACE"] = namespace
+        process = await place.start("reconcile", "--once")
+        told = ""
+        try:
+            while "tidegate run" not in told:
+                told = (await asyncio.wait_for(process.stderr.readline(), 120)).decode()
+                assert told, "it ended and did not say so"
+        finally:
+            process.terminate()
+            assert await process.wait() == 143
+        assert "order-processing and oms" in told
+
+
 async def test_what_is_stuck_gets_on(stuck: Stuck, unique: str) -> None:
     """The plan names it and changes nothing; a run resumes it; a second one has nothing to do and sends nothing."""
     ground, place = stuck.ground, stuck.place

@@ -17,6 +17,11 @@ from tidegate.schedules import EVERY
 
 _KINDS = ("kind", "resumed", "alerted", "mean_seconds", "longest_seconds")
 
+_SLOW = 5.0
+"""Seconds after which a run that has not ended says what it may be waiting for."""
+
+_WAITS = "the run waits for its workers, or has much to do: `tidegate run` starts workers of order-processing and oms"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -99,13 +104,17 @@ async def _run_now(settings: Settings) -> dict[str, Any]:
     from workflows.contracts.reconciliation import RECONCILIATION, ReconciliationReport
 
     client = await connect(settings.temporal)
-    report: ReconciliationReport = await client.execute_workflow(
-        RECONCILIATION.name,
-        RECONCILIATION.input(),
-        id=f"{RECONCILIATION.id_template}-by-hand-{uuid4().hex[:8]}",
-        task_queue=RECONCILIATION.queue,
-        result_type=ReconciliationReport,
-    )
+    late = asyncio.get_running_loop().call_later(_SLOW, note, _WAITS)
+    try:
+        report: ReconciliationReport = await client.execute_workflow(
+            RECONCILIATION.name,
+            RECONCILIATION.input(),
+            id=f"{RECONCILIATION.id_template}-by-hand-{uuid4().hex[:8]}",
+            task_queue=RECONCILIATION.queue,
+            result_type=ReconciliationReport,
+        )
+    finally:
+        late.cancel()
     return asdict(report)
 
 
