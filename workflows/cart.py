@@ -143,8 +143,13 @@ class CartWorkflow:
     # --- The ends of a cart -----------------------------------------------------------------------------
 
     async def _hand_over(self, payment_token: str) -> None:
-        self._state = CHECKING_OUT
-        self._blocked_by = f"{HAND_OVER_CART.name} has not succeeded yet (task queue {HAND_OVER_CART.queue})"
+        if (
+            self._state != ABANDONED
+        ):  # by its clock, while it waited for its turn: the carts know which came first
+            self._state = CHECKING_OUT
+            self._blocked_by = (
+                f"{HAND_OVER_CART.name} has not succeeded yet (task queue {HAND_OVER_CART.queue})"
+            )
         cart = self._cart
         try:
             await HAND_OVER_CART(
@@ -154,7 +159,8 @@ class CartWorkflow:
             )
         except ActivityError as error:
             if error.retry_state is RetryState.NON_RETRYABLE_FAILURE:
-                self._state, self._blocked_by = OPEN, None
+                if self._state != ABANDONED:  # one that was given up meanwhile is not open again
+                    self._state, self._blocked_by = OPEN, None
                 raise ApplicationError(f"not bought: {error.cause or error}", type=CART_REFUSED) from error
             raise ApplicationError(
                 "not known to be bought yet: ask again, it is bought once", type="HandOverFailedError"

@@ -18,6 +18,7 @@ from infra.ids import derived_id, order_id_of
 from tests.return_support import Handle, buy, cart_handle, cart_snapshot, put, update
 from tests.waiting import until
 from tests.workflow_support import World, asked, illegal, real_world, skipping_world
+from workflows import policies
 from workflows.activities.contracts import cart as contracts
 from workflows.cart_contents import REMEMBERED_UPDATES
 from workflows.contracts.cart import (
@@ -369,6 +370,32 @@ async def test_an_idle_cart_turns_out_to_be_bought(clock: World, unique: str) ->
         await buying
     await clock.environment.sleep(timedelta(days=7, minutes=1))
     assert await handle.result() == "CHECKED_OUT"
+
+
+async def test_a_purchase_that_comes_after_the_abandonment(
+    world: World, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OMS was slow, the cart's clock ran out, and the abandonment came first: refused, and it stays given up.
+
+    Open again it would take changes that nobody can buy, and be given up a second time.
+    """
+    monkeypatch.setattr(policies, "CART_IDLE_CLOCK", timedelta(seconds=4))
+    let_go = asyncio.Event()
+
+    async def too_late(_: object) -> str:
+        await let_go.wait()
+        raise illegal()
+
+    world.contexts.answer(unique, contracts.HAND_OVER_CART, too_late)
+    await put(world, unique, BOLTS)
+    handle = cart_handle(world, unique)
+    buying = asyncio.create_task(buy(handle))
+    await asked(world.contexts, unique, contracts.ABANDON_CART)
+    let_go.set()
+    assert "not bought" in await _refused(buying)
+    assert await handle.result() == "ABANDONED"
+    assert world.contexts.effects(unique) == ["AbandonCart"]
+    assert (await cart_snapshot(handle)).state == "ABANDONED"
 
 
 async def test_the_idle_clock_goes_through_a_new_run(clock: World, unique: str) -> None:
