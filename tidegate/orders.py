@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from infra.clients.postgres import open_connection
 from infra.clients.temporal import connect
-from infra.errors import InvalidInputError
+from infra.errors import InvalidInputError, UnavailableError
 from infra.queries import load
 from infra.settings import Settings
 from services.oms import OrderView
@@ -41,7 +41,8 @@ async def cancel_order(settings: Settings, order_id: str, reason: str | None) ->
 async def describe_order(settings: Settings, order_id: str) -> dict[str, Any]:
     """State, workflow steps, blocking reasons, reservation and events of an order.
 
-    Of a paid one also its checkouts, its payment, and what the workflow of the order says.
+    Of a paid one also its checkouts, its payment, and what the workflow of the order says. Where Temporal is away, what
+    the databases say, and a sentence instead of what a workflow would.
 
     Raises :class:`InvalidInputError` where no system knows the id.
     """
@@ -63,7 +64,7 @@ async def describe_order(settings: Settings, order_id: str) -> dict[str, Any]:
         order = await services.oms.order(order_id)
     if order is None and not events:
         raise InvalidInputError(f"no system knows an order {order_id}; `tidegate orders` lists those of OMS")
-    client = await connect(settings.temporal)
+    client = await _unless_away(settings)
     request_id = order.request_id if order else request_id
     paid = bool(checkouts) or (order is not None and order.flow == PAID)
     intake = ORDER_INTAKE.workflow_id(request_id=request_id) if request_id and not paid else None
@@ -83,8 +84,19 @@ async def describe_order(settings: Settings, order_id: str) -> dict[str, Any]:
     }
 
 
+async def _unless_away(settings: Settings) -> Client | None:
+    """A client of Temporal, if it answers: an order is looked into above all when something is away."""
+    try:
+        return await connect(settings.temporal)
+    except UnavailableError:
+        return None
+
+
 async def _paid(
-    client: Client, order_id: str, checkouts: Sequence[Mapping[str, Any]], payment: Mapping[str, Any] | None
+    client: Client | None,
+    order_id: str,
+    checkouts: Sequence[Mapping[str, Any]],
+    payment: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What there is to say of a paid order beside its fulfillment; None for what there is not yet."""
     snapshot = await ask_workflow(client, ORDER.workflow_id(order_id=order_id), GET_SNAPSHOT)
@@ -104,8 +116,10 @@ async def _paid(
     }
 
 
-async def ask_workflow(client: Client, workflow_id: str, query: str) -> Any:
-    """What the workflow answers; a sentence where it cannot."""
+async def ask_workflow(client: Client | None, workflow_id: str, query: str) -> Any:
+    """What the workflow answers; a sentence where it cannot, or where there is no ``client`` to ask with."""
+    if client is None:
+        return "unknown: Temporal does not answer"
     try:
         return await client.get_workflow_handle(workflow_id).query(query, rpc_timeout=_QUERY_PATIENCE)
     except RPCError as error:

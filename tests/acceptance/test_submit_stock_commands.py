@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from infra.ids import order_id_of
 from infra.local import Stack
 from services.upstream.generator import generate_orders
 from tests.command_support import Workplace, workplace
+from tests.services_support import submission
 from tests.unit.test_upstream_order_file import line, order
+from tidegate.wiring.services import open_services
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -143,3 +146,28 @@ async def test_many_orders_are_submitted_in_batches(place: Workplace, tmp_path: 
             )
             opened.write(json.dumps(data) + "\n")
     assert (await place.tidegate("submit", file, "--json")).data["submitted"] == 2000
+
+
+async def test_an_order_is_shown_while_temporal_is_away(place: Workplace, tmp_path: Path) -> None:
+    """What the databases know is said, and that nobody can say the rest."""
+    file = tmp_path / "orders.jsonl"
+    file.write_text(json.dumps(order(request_id="r-away")))
+    assert (await place.tidegate("submit", file)).status == 0
+    place.environment["TIDEGATE_TEMPORAL__ADDRESS"] = "127.0.0.1:1"
+    shown = await place.tidegate("orders", order_id_of("r-away"), "--json")
+    assert (shown.status, shown.data["state"]) == (0, "SUBMITTED"), shown.err
+    assert shown.data["intake"] == shown.data["fulfillment"] == "unknown: Temporal does not answer"
+    assert [event["type"] for event in shown.data["events"]] == ["OrderSubmitted"]
+
+
+async def test_a_cancellation_that_is_refused_is_a_failure(place: Workplace) -> None:
+    """Status 1 and the answer, so that a script sees it; one that is taken is status 0."""
+    ended, running = submission("r-ended"), submission("r-running")
+    async with open_services(place.settings) as services:
+        for taken in (ended, running):
+            await services.oms.validate_order(taken)
+            await services.oms.create_order(taken)
+        await services.oms.mark_order_failed(ended.order_id, "NO_STOCK", "nothing came in time")
+    for order_id, status, answer in ((ended.order_id, 1, "REFUSED"), (running.order_id, 0, "REQUESTED")):
+        said = await place.tidegate("orders", "cancel", order_id, "--json")
+        assert (said.status, said.data["cancellation"]) == (status, answer), said.err

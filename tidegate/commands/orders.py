@@ -8,6 +8,7 @@ import typer
 
 from infra.errors import MisuseError
 from infra.settings import Settings
+from services.oms import CancellationStatus
 from tidegate.console import JsonOption, emit_json, emit_table, run, say
 from tidegate.orders import cancel_order, describe_order, list_orders
 
@@ -34,7 +35,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """List orders, show one (its state, the step and blocking reason of its workflow, its events), cancel one.
 
-        A cancellation goes through OMS and Kafka; it is refused once the shipment is confirmed.
+        A cancellation goes through OMS and Kafka; it is refused, with exit status 1, once the shipment is confirmed.
 
         Examples: `tidegate orders --state CREATED` · `tidegate orders 6f1d2a52-…` ·
         `tidegate orders cancel 6f1d2a52-… --reason customer-request`
@@ -53,6 +54,8 @@ def register(app: typer.Typer) -> None:
                     emit_json({"order_id": order_id, "cancellation": answer})
                 else:
                     say(f"order {order_id}: cancellation {answer.lower()}")
+                if answer == CancellationStatus.REFUSED:
+                    raise typer.Exit(1)
             case [order_id]:
                 found = run(describe_order(settings, order_id))
                 if json:
