@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,12 @@ async def bridge_surroundings(
 def unique() -> str:
     """A short suffix that no other test has: letters and digits."""
     return secrets.token_hex(4)
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, as do the processes of tests: a shell that starts a run in the background tells it not to."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
