@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 from prometheus_client import CollectorRegistry
 
+from infra.memory import for_bulk_work
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from outbox.options import Profile, RelayOptions
@@ -53,6 +54,7 @@ def relay(
 
     Example: `tidegate relay --health-port 9101`
     """
+    for_bulk_work()
     settings = process_settings(json_logs=json)
     configure_logging(settings, process="relay")
     registry = CollectorRegistry()
