@@ -24,6 +24,12 @@ class Queries:
         return self._by_name[name]
 
 
-def load(module_file: str, name: str) -> Queries:
-    """The queries in ``name`` beside the module: ``load(__file__, "relay.sql")``."""
-    return Queries(Path(module_file).with_name(name).read_text(encoding="utf-8"))
+def load(module_file: str, name: str, **shared: str) -> Queries:
+    """The queries in ``name`` beside the module: ``load(__file__, "relay.sql")``.
+
+    ``shared`` stands for what several queries have in common: ``row="id, key"`` replaces ``{row}``.
+    """
+    text = Path(module_file).with_name(name).read_text(encoding="utf-8")
+    for word, meaning in shared.items():
+        text = text.replace(f"{{{word}}}", meaning)
+    return Queries(text)

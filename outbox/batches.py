@@ -10,14 +10,15 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from outbox.errors import PublisherBrokenError
-from outbox.headers import HeaderWriter
+from outbox.headers import ExtensionHeaders
 from outbox.layout import Layout
 from outbox.options import RelayOptions
 from outbox.partitioner import Partitioner
 from outbox.publisher import BEHIND, Key, Refusal
+from outbox.record_batch import RecordBatch
+from outbox.varint import Varints
 from outbox.window import Row
 
 
@@ -54,7 +55,7 @@ class Chunk:
     """Rows that go into one batch, which is built once and anew for each further attempt."""
 
     rows: list[Row]
-    batch: BatchBuilder | None = None
+    batch: RecordBatch | None = None
 
 
 @dataclass(slots=True)
@@ -99,12 +100,15 @@ class KafkaPage:
 
 
 class BatchWriter:
-    """Puts rows into the batches of a producer, each row in the partition of its key."""
+    """Puts rows into batches, each row in the partition of its key; ``transactional`` batches belong to a
+    transaction."""
 
-    def __init__(self, options: RelayOptions) -> None:
+    def __init__(self, options: RelayOptions, *, transactional: bool = False) -> None:
         self.layout = Layout()
         self._options = options
-        self._headers = HeaderWriter()
+        self._transactional = transactional
+        self._extensions = ExtensionHeaders()
+        self._varints = Varints()
         self._partitioner = Partitioner()
         self._unknown_until: dict[str, float] = {}
         self._look_again_at: dict[str, float] = {}
@@ -113,51 +117,53 @@ class BatchWriter:
     async def write(self, producer: AIOKafkaProducer, rows: Sequence[Row], held: Iterable[Key]) -> KafkaPage:
         """Put ``rows`` into one batch a partition, in their order, without those of the keys in ``held``."""
         page = KafkaPage(frozenset(held))
-        limit, locate, write = self._options.max_record_bytes, self._partitioner.locate, self._headers.write
+        limit, locate, extensions_of = (
+            self._options.max_record_bytes,
+            self._partitioner.locate,
+            self._extensions,
+        )
         partitions: dict[str, int] = {}
         lanes: dict[tuple[str, int], Lane] = {}
         appends: dict[tuple[str, int], tuple[Any, list[Row]]] = {}
         for number, row in enumerate(rows, start=1):
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
-            (_, topic, key, _, timestamp_ms, event_id, type_, source, subject, sequence, time) = row[:11]
-            (correlation_id, causation_id, extensions, traceparent, value) = row[11:16]
+            _, topic, key, _, timestamp_ms, count, head, extensions, tail, value = row
             if page.held and (topic, key) in page.held:
                 page.refusals.append(Refusal(row, BEHIND))
                 continue
-            count = partitions.get(topic)
-            if count is None:
-                count = partitions[topic] = await self._partitions(producer, topic)
-            if count == 0 or len(value) > limit:
-                page.refuse(row, _why(topic, count, len(value), limit))
+            spread = partitions.get(topic)
+            if spread is None:
+                spread = partitions[topic] = await self._partitions(producer, topic)
+            if spread == 0 or len(value) > limit:
+                page.refuse(row, _why(topic, spread, len(value), limit))
                 continue
             key_bytes, hashed = locate(key)
-            place = (topic, hashed % count)
-            headers = write(
-                event_id,
-                source,
-                type_,
-                time,
-                subject,
-                sequence,
-                correlation_id,
-                causation_id,
-                extensions,
-                traceparent,
-            )
+            place = (topic, hashed % spread)
+            more, written = extensions_of[extensions]
+            record = (timestamp_ms, key_bytes, value, count + more, (head, written, tail))
             open_chunk = appends.get(place)
             if open_chunk is not None:
-                append, chunk_rows = open_chunk
-                if append(key=key_bytes, value=value, timestamp=timestamp_ms, headers=headers) is not None:
+                add, chunk_rows = open_chunk
+                if add(*record):
                     chunk_rows.append(row)
                     continue
-            batch = producer.create_batch()
-            batch.append(key=key_bytes, value=value, timestamp=timestamp_ms, headers=headers)
+            batch = self._batch()
+            batch.add(*record)
             chunk = Chunk([row], batch)
-            appends[place] = (batch.append, chunk.rows)
+            appends[place] = (batch.add, chunk.rows)
             lanes.setdefault(place, Lane(*place, [])).chunks.append(chunk)
         page.lanes = list(lanes.values())
         return page
+
+    def _batch(self) -> RecordBatch:
+        options = self._options
+        return RecordBatch(
+            options.batch_bytes,
+            self._varints,
+            compression=options.compression,
+            transactional=self._transactional,
+        )
 
     async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> int:
         """Over how many partitions of ``topic`` keys are spread; 0 when the broker says, after the time of grace, that

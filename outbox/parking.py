@@ -10,23 +10,19 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 
 from infra.queries import load
+from outbox.columns import ROW
 from outbox.errors import NotParkedError
-from outbox.headers import HeaderWriter
+from outbox.headers import headers_of
 from outbox.publisher import Key, Refusal
 from outbox.shards import shards_of
 from outbox.window import Row
 
-_SQL = load(__file__, "parking.sql")
-
-_HEADER_COLUMNS: Final = (
-    *("event_id", "source", "type", "time", "subject", "sequence"),
-    *("correlation_id", "causation_id", "extensions", "traceparent"),
-)
+_SQL = load(__file__, "parking.sql", row=ROW)
 
 
 async def park(connection: asyncpg.Connection[Any], refusals: Sequence[Refusal]) -> None:
@@ -98,10 +94,8 @@ async def parked_records(
     skipped: bool = False,
 ) -> AsyncGenerator[ParkedRecord, None]:
     """Parked rows whole, the head of each key first, read as they are asked for."""
-    writer = HeaderWriter()
     async with connection.transaction(readonly=True):
         async for row in connection.cursor(_SQL["records"], key, topic, skipped, row_id, prefetch=20):
-            headers = writer.write(*(row[name] for name in _HEADER_COLUMNS))
             yield ParkedRecord(
                 row["id"],
                 row["topic"],
@@ -110,7 +104,7 @@ async def parked_records(
                 row["reason"],
                 row["created_at"],
                 row["parked_at"],
-                tuple((name, value.decode()) for name, value in headers),
+                tuple((name, value.decode()) for name, value in headers_of(row)),
                 row["value"],
             )
 

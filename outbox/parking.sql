@@ -13,12 +13,7 @@ SELECT DISTINCT topic, key FROM outbox.parked WHERE state <> 'skipped' AND shard
 
 -- name: to_retry
 -- Rows of the keys that somebody asked to retry, in order. All rows of such a key, whenever they were parked.
-SELECT id, topic, key, shard, (extract(epoch FROM created_at) * 1000)::bigint AS timestamp_ms,
-       convert_to(event_id::text, 'UTF8') AS event_id, type, source, convert_to(subject, 'UTF8') AS subject,
-       convert_to(lpad(sequence::text, 20, '0'), 'UTF8') AS sequence,
-       convert_to(to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'UTF8') AS time,
-       convert_to(correlation_id, 'UTF8') AS correlation_id, convert_to(causation_id, 'UTF8') AS causation_id,
-       extensions::text AS extensions, convert_to(traceparent, 'UTF8') AS traceparent, value
+SELECT {row}
 FROM outbox.parked
 WHERE state <> 'skipped' AND shard = ANY ($1::smallint[])
   AND (topic, key) IN (SELECT topic, key FROM outbox.parked WHERE state = 'retry')
@@ -46,13 +41,7 @@ LIMIT $4
 
 -- name: records
 -- Parked rows whole, as the records that they would be, the head of each key first.
-SELECT id, topic, key, shard, (extract(epoch FROM created_at) * 1000)::bigint AS timestamp_ms,
-       convert_to(event_id::text, 'UTF8') AS event_id, type, source, convert_to(subject, 'UTF8') AS subject,
-       convert_to(lpad(sequence::text, 20, '0'), 'UTF8') AS sequence,
-       convert_to(to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'UTF8') AS time,
-       convert_to(correlation_id, 'UTF8') AS correlation_id, convert_to(causation_id, 'UTF8') AS causation_id,
-       extensions::text AS extensions, convert_to(traceparent, 'UTF8') AS traceparent, value, state, reason, created_at,
-       parked_at
+SELECT {row}, state, reason, created_at, parked_at
 FROM outbox.parked
 WHERE ($1::text IS NULL OR key = $1) AND ($2::text IS NULL OR topic = $2) AND ($3 OR state <> 'skipped')
   AND ($4::bigint IS NULL OR id = $4)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from struct import unpack_from
 from typing import Final
 
+from outbox.varint import framed
+
 _MASK: Final = 0xFFFFFFFF
 _MULTIPLIER: Final = 0x5BD1E995
 
@@ -34,11 +36,11 @@ class Partitioner:
         self._hashes: dict[str, tuple[bytes, int]] = {}
 
     def locate(self, key: str) -> tuple[bytes, int]:
-        """The bytes of ``key`` and its positive hash; the partition is the hash modulo their number."""
+        """``key`` as a record carries it, and its positive hash; the partition is the hash modulo their number."""
         known = self._hashes.get(key)
         if known is None:
             if len(self._hashes) >= 50_000:
                 self._hashes.clear()
             data = key.encode()
-            known = self._hashes[key] = (data, murmur2(data) & 0x7FFFFFFF)
+            known = self._hashes[key] = (framed(data), murmur2(data) & 0x7FFFFFFF)
         return known

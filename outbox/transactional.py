@@ -80,7 +80,7 @@ class TransactionalPublisher:
         self._connection = connection
         self._options = options
         self._probe = probe or Probe()
-        self._writer = BatchWriter(options)
+        self._writer = BatchWriter(options, transactional=True)
         self._identity: ClusterIdentity
         self._groups: dict[int, _Group] = {}
 

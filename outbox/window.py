@@ -11,17 +11,18 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 from infra.queries import load
+from outbox.columns import ROW
 from outbox.cursor import Cohort, Window
 from outbox.shards import shards_of
 from outbox.snapshot import Snapshot, ended_between
 
-_SQL = load(__file__, "window.sql")
+_SQL = load(__file__, "window.sql", row=ROW)
 _ALL: Final = 2**62
 _FEW: Final = 100
 """Stragglers that are read at once, whatever their size."""
 
 Row: TypeAlias = "asyncpg.Record"
-"""A row of ``outbox.events`` as the window's queries return it."""
+"""A row of ``outbox.events`` as the window's queries return it (:data:`outbox.columns.ROW`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,8 @@ SELECT pg_current_snapshot()::text, CASE WHEN is_called THEN last_value ELSE 0 E
 
 -- name: page
 -- Rows of a window above its floor, in the order of the index on id: so many, or so many bytes and the row that passes
--- them. The snapshots are sub-selects so that each is read once a statement and not once a row. Text that goes into
--- headers comes as the bytes that Kafka gets: the server has a core of its own for that.
-SELECT id, topic, key, shard, (extract(epoch FROM created_at) * 1000)::bigint AS timestamp_ms,
-       convert_to(event_id::text, 'UTF8') AS event_id, type, source, convert_to(subject, 'UTF8') AS subject,
-       convert_to(lpad(sequence::text, 20, '0'), 'UTF8') AS sequence,
-       convert_to(to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'UTF8') AS time,
-       convert_to(correlation_id, 'UTF8') AS correlation_id, convert_to(causation_id, 'UTF8') AS causation_id,
-       extensions::text AS extensions, convert_to(traceparent, 'UTF8') AS traceparent, value
+-- them. The snapshots are sub-selects so that each is read once a statement and not once a row.
+SELECT {row}
 FROM (
     SELECT *, sum(octet_length(value)) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS bytes
     FROM outbox.events
@@ -29,12 +23,7 @@ ORDER BY id
 -- name: stragglers
 -- Rows at or below the floor, by transactions that ran when the window began and are over now. `id + 0` keeps the
 -- planner from walking the index on id through everything ever published; the one on xid finds them.
-SELECT id, topic, key, shard, (extract(epoch FROM created_at) * 1000)::bigint AS timestamp_ms,
-       convert_to(event_id::text, 'UTF8') AS event_id, type, source, convert_to(subject, 'UTF8') AS subject,
-       convert_to(lpad(sequence::text, 20, '0'), 'UTF8') AS sequence,
-       convert_to(to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'UTF8') AS time,
-       convert_to(correlation_id, 'UTF8') AS correlation_id, convert_to(causation_id, 'UTF8') AS causation_id,
-       extensions::text AS extensions, convert_to(traceparent, 'UTF8') AS traceparent, value
+SELECT {row}
 FROM outbox.events
 WHERE xid = ANY ($3::text[]::xid8[]) AND id + 0 > $1 AND id + 0 <= $2 AND shard = ANY ($4::smallint[])
 ORDER BY id + 0

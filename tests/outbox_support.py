@@ -22,6 +22,7 @@ from infra.topics import apply_topics
 from infra.topics import load as load_topics
 from outbox import Append, Outbox
 from outbox.cursor import Cursor
+from outbox.headers import headers_of
 from outbox.identity import ClusterIdentity
 from outbox.layout import Layout
 from outbox.metrics import RelayMetrics
@@ -204,6 +205,11 @@ async def shared(dsn: str, *spread: int) -> bool:
     finally:
         await connection.close()
     return sorted(Counter(row["owner"] for row in owners).values(), reverse=True) == list(spread)
+
+
+def sequence_of(row: Row) -> int:
+    """The version of its aggregate that a row of a window carries."""
+    return int(dict(headers_of(row))["ce_sequence"])
 
 
 @dataclass(slots=True)

@@ -18,7 +18,15 @@ from outbox.identity import adopt
 from outbox.relay import Relay
 from outbox.status import outbox_status
 from outbox.window import Row
-from tests.outbox_support import OUTBOX, Happened, RecordingPublisher, relay_through, running, with_outbox
+from tests.outbox_support import (
+    OUTBOX,
+    Happened,
+    RecordingPublisher,
+    relay_through,
+    running,
+    sequence_of,
+    with_outbox,
+)
 from tests.stack import TEST_OPTIONS
 from tests.waiting import until
 
@@ -46,7 +54,7 @@ async def _append(dsn: str, version: int, *, prepare: str | None = None) -> None
 
 
 def _sequences(rows: list[Row]) -> list[int]:
-    return [int(row["sequence"]) for row in rows]
+    return [sequence_of(row) for row in rows]
 
 
 async def test_a_promotion_a_prepared_transaction_and_a_restored_dump(tmp_path: Path) -> None:

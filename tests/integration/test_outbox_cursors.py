@@ -21,7 +21,15 @@ from outbox.retention import Kept, maintain
 from outbox.shards import GROUPS
 from outbox.status import outbox_status
 from outbox.window import PageSize, Row, look, pages
-from tests.outbox_support import OUTBOX, Happened, RecordingPublisher, relay_through, running, with_outbox
+from tests.outbox_support import (
+    OUTBOX,
+    Happened,
+    RecordingPublisher,
+    relay_through,
+    running,
+    sequence_of,
+    with_outbox,
+)
 from tests.waiting import until
 
 EVERY = frozenset(range(GROUPS))
@@ -48,7 +56,7 @@ async def _append(connection: asyncpg.Connection, *versions: int) -> None:
 
 
 def _sequences(rows: list[Row]) -> list[int]:
-    return sorted(int(row["sequence"]) for row in rows)
+    return sorted(sequence_of(row) for row in rows)
 
 
 async def test_an_owner_that_was_replaced_stores_nothing(

@@ -33,6 +33,7 @@ from tests.outbox_support import (
     relay_through,
     relay_to_kafka,
     running,
+    sequence_of,
     with_outbox,
 )
 from tests.waiting import until
@@ -153,7 +154,7 @@ async def test_each_role_is_enough_for_its_work(ground: Ground) -> None:
     publisher = RecordingPublisher(sent, refuse=[2])
 
     def sequences() -> list[int]:
-        return sorted(int(row["sequence"]) for row in sent)
+        return sorted(sequence_of(row) for row in sent)
 
     try:
         await owner.execute("SELECT outbox.make_day(current_date - 20)")

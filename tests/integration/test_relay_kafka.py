@@ -17,6 +17,7 @@ from outbox.options import Profile
 from outbox.partitioner import Partitioner
 from outbox.relay import Relay
 from outbox.status import outbox_status
+from outbox.varint import varint
 from tests.outbox_support import (
     OUTBOX,
     PROFILES,
@@ -192,9 +193,9 @@ async def test_a_record_that_the_broker_finds_invalid_holds_only_its_key(
     await make_topic(bootstrap_servers, topic, partitions=1, config={"cleanup.policy": "compact"})
     real = Partitioner.locate
 
-    def locate(self: Partitioner, key: str) -> tuple[bytes | None, int]:
+    def locate(self: Partitioner, key: str) -> tuple[bytes, int]:
         found, hashed = real(self, key)
-        return (None if key == "bad" else found), hashed
+        return (varint(-1) if key == "bad" else found), hashed  # the length of what is not there
 
     monkeypatch.setattr(Partitioner, "locate", locate)
     await _append(outbox_dsn, topic, ("good", b"1"), ("bad", b"2"), ("good", b"3"), ("bad", b"4"))

@@ -29,6 +29,7 @@ from tests.outbox_support import (
     in_order,
     relay_through,
     running,
+    sequence_of,
     with_outbox,
 )
 from tests.waiting import until
@@ -158,7 +159,7 @@ def _by_snapshot(connection: asyncpg.Connection[Any]) -> Poll:
         cohort = Cohort(cohort.groups, cohort.cursor.opened(await look(connection)))
         rows = [row async for page in pages(connection, cohort, PageSize(100, 2**20)) for row in page]
         cohort = Cohort(cohort.groups, cohort.cursor.closed(0))
-        return [(row["key"], int(row["sequence"])) for row in rows]
+        return [(row["key"], sequence_of(row)) for row in rows]
 
     return poll
 
@@ -215,7 +216,7 @@ def _escaped(floors: list[tuple[Snapshot, int]], rows: list[asyncpg.Record]) -> 
 
 
 def _of(rows: list[Row], topic: str) -> list[tuple[str, int]]:
-    return [(row["key"], int(row["sequence"])) for row in rows if row["topic"] == topic]
+    return [(row["key"], sequence_of(row)) for row in rows if row["topic"] == topic]
 
 
 def _by_key(rows: list[tuple[str, int]]) -> dict[str, list[int]]:
