@@ -23,7 +23,7 @@ from tests.benchmarks.delays import Delays
 from tests.benchmarks.processes import answer, ours, python
 from tests.benchmarks.relay.contenders import PROMPT, THROUGHPUT, Contender, Debezium, Tidegate, fill
 from tests.benchmarks.relay.draining import PARTITIONS, Drain, arrived, drained
-from tests.benchmarks.relay.servers import SQL, Ground, free_disk_gb, ground
+from tests.benchmarks.relay.servers import SQL, Ground, beside, free_disk_gb, ground, vacuumed
 from tests.benchmarks.relay.writing import delays, held_back, pgbench, until_it_publishes
 from tests.benchmarks.reporting import Bars, Report, Table, Wanted, reason_of
 from tests.outbox_support import make_topic
@@ -44,6 +44,7 @@ WANTED: Final[Mapping[str, Wanted]] = {
 """Source: issue "The best outbox relay there is"; design §10."""
 
 OURS: Final = Tidegate()
+BESIDE: Final = Tidegate(database="upstream")
 TRANSACTIONAL: Final = Tidegate(profile="transactional")
 TUNED: Final = Debezium(", tuned for throughput", THROUGHPUT)
 DEFAULT: Final = Debezium("")
@@ -106,7 +107,7 @@ class RelayBenchmark:
         )
         await self._ground.connection.execute(SQL["drop_slot"])  # or it would keep the WAL of what follows
         if self._scale.history:
-            await part("history", self._history, patience=420)
+            await part("history", self._history, patience=600)
         await part("dead tuples", self._dead_tuples, patience=60)
         self._sum_up()
 
@@ -128,14 +129,14 @@ class RelayBenchmark:
         self._report.failures |= {f"backlog of {name}": why for name, why in failed.items()}
         self._compare_headers()
 
-    async def _backlog(self, contender: Contender) -> Drain:
+    async def _backlog(self, contender: Contender, ground: Ground | None = None) -> Drain:
         """Fill, drain, and see that what arrived is what was committed."""
-        rows = self._scale.rows
+        rows, ground = self._scale.rows, ground or self._ground
         topic = await self._topic()
-        await contender.make_ready(self._ground)
-        await fill(self._ground, contender.layout, topic, rows)
-        drain = await drained(self._ground, contender, topic, rows, patience=120)
-        found = await arrived(self._ground, topic, isolation=contender.isolation)
+        await contender.make_ready(ground)
+        await fill(ground, contender.layout, topic, rows)
+        drain = await drained(ground, contender, topic, rows, patience=120)
+        found = await arrived(ground, topic, isolation=contender.isolation)
         if (found.records, found.distinct, found.inversions) != (rows, rows, 0):
             raise RuntimeError(f"of {rows} rows {found} arrived")
         self._headers[contender.name] = found.headers
@@ -234,22 +235,31 @@ class RelayBenchmark:
         topic = await self._topic()
         await fill(self._ground, OURS.layout, topic, scale.history, step=10_000)
         large = await drained(self._ground, OURS, topic, scale.history, patience=300)
-        small = [await self._backlog(OURS) for _ in range(scale.rounds)]
-        before = self._drains[OURS.name]
+        await vacuumed(self._ground, patience=60)
+        small, before = [], []
+        async with beside(self._ground) as other:
+            for _ in range(scale.rounds):  # in turn: an hour's noise is then in both
+                small.append(await self._backlog(OURS))
+                before.append(await self._backlog(BESIDE, other))
         fresh, behind = _first(before), _first(small)
         self._report.figures |= {
             "history_rows": scale.history,
             "history_ratio": round(min(behind, large.from_first) / fresh, 3),
             "history_behind_ratio": round(behind / fresh, 3),
             "history_backlog_ratio": round(large.from_first / fresh, 3),
-            "peak_mb": round(max(large.peak_mb, *(drain.peak_mb for drain in (*before, *small))), 1),
+            "peak_mb": round(max(large.peak_mb, *map(_peak, (before, small, self._drains[OURS.name]))), 1),
         }
         self._report.tables.append(
             Table(
                 "Size: rows a second from the first record",
                 ("", "rows/s", "ratio", "peak MB"),
                 [
-                    (f"{scale.rows:,} rows, the outbox nearly empty", fresh, 1.0, _peak(before)),
+                    (
+                        f"{scale.rows:,} rows, in turn with the last line, the outbox empty but for them",
+                        fresh,
+                        1.0,
+                        _peak(before),
+                    ),
                     (
                         f"a backlog of {scale.history:,} rows",
                         large.from_first,

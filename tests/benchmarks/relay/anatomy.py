@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 import psutil
 
+from infra.memory import for_bulk_work
 from outbox.batches import BatchWriter, KafkaPage
 from outbox.cursor import Cohort, Cursor
 from outbox.options import RelayOptions
@@ -83,4 +84,5 @@ def _cpu(process: psutil.Process) -> float:
 
 
 if __name__ == "__main__":
+    for_bulk_work()  # as the command does
     print(json.dumps(asyncio.run(measure(sys.argv[1], sys.argv[2], int(sys.argv[3])))))

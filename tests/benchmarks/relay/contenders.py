@@ -60,6 +60,7 @@ class Tidegate:
 
     profile: str = "idempotent"
     layout: str = "tidegate"
+    database: str = "services"
 
     @property
     def name(self) -> str:
@@ -77,7 +78,7 @@ class Tidegate:
     @asynccontextmanager
     async def running(self, ground: Ground) -> AsyncIterator[Running]:
         """The command, as a user would start it."""
-        command = python("tidegate", "relay", "--database", "services")
+        command = python("tidegate", "relay", "--database", self.database)
         if self.profile != "idempotent":
             command += ["--profile", self.profile]
         environment = ours(ground.stack.environment())

@@ -103,3 +103,7 @@ FROM debezium.outbox WHERE aggregatetype = $1
 -- Versions of rows that an update or a delete left behind in the outbox, vacuumed since or not.
 SELECT coalesce(sum(greatest(n_dead_tup, n_tup_upd + n_tup_del)), 0)::bigint
 FROM pg_stat_user_tables WHERE schemaname = 'outbox' AND relname LIKE 'events%'
+
+-- name: vacuums
+-- Tables that autovacuum works on now.
+SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from outbox.options import RelayOptions
 from outbox.shards import shard_of
 from tests.benchmarks.postgres import COMMIT_TIMES, postgres_with
 from tests.outbox_support import with_outbox
+from tests.waiting import until
 
 SQL: Final[Queries] = load(__file__, "rows.sql")
 PGBENCH: Final = INSTALLED / "bin" / "pgbench"
@@ -66,18 +67,44 @@ async def ground() -> AsyncIterator[Ground]:
             dsn, brokers = stack.addresses.postgres_dsn, stack.addresses.bootstrap_servers
             assert dsn is not None
             assert brokers is not None
-            await with_outbox(dsn)
             cursors = [topic for topic in topics.load() if topic.name == RelayOptions().cursor_topic]
             await topics.apply_topics(KafkaSettings(bootstrap_servers=brokers), cursors)
-            connection = await asyncpg.connect(dsn)
-            try:
-                await connection.execute(SQL["tables"])
-                key = await connection.fetchval("SELECT bench.key(417)")
-                shard = await connection.fetchval("SELECT bench.shard($1)", key)
-                assert shard == shard_of(key), "the rows made here are not in the shards of their keys"
+            async with _with_tables(dsn) as connection:
                 yield Ground(stack, dsn, brokers, connection)
-            finally:
-                await connection.close()
+
+
+@asynccontextmanager
+async def beside(ground: Ground) -> AsyncIterator[Ground]:
+    """The same servers with another database, `upstream`, whose outbox is empty."""
+    dsn = ground.stack.addresses.upstream_dsn
+    assert dsn is not None
+    async with _with_tables(dsn) as connection:
+        yield replace(ground, dsn=dsn, connection=connection)
+
+
+@asynccontextmanager
+async def _with_tables(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    await with_outbox(dsn)
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(SQL["tables"])
+        key = await connection.fetchval("SELECT bench.key(417)")
+        shard = await connection.fetchval("SELECT bench.shard($1)", key)
+        assert shard == shard_of(key), "the rows made here are not in the shards of their keys"
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def vacuumed(ground: Ground, *, patience: float) -> None:
+    """Return once no autovacuum works, or after ``patience`` seconds: it cleans up after a bulk load, and takes a core
+    from whatever is measured meanwhile."""
+
+    async def idle() -> bool:
+        return bool(await ground.connection.fetchval(SQL["vacuums"]) == 0)
+
+    with suppress(AssertionError):
+        await until(idle, seconds=patience, every=0.5)
 
 
 def free_disk_gb(path: Path) -> float:
