@@ -77,24 +77,10 @@ class RecordBatch:
         if not self._count:
             self._base = self._greatest = timestamp_ms
         head, extensions, tail = headers
-        since, offset, size, many = (
-            varints[timestamp_ms - self._base],
-            varints[self._count],
-            varints[len(value)],
-            varints[count],
-        )
-        length = (
-            1
-            + len(since)
-            + len(offset)
-            + len(key)
-            + len(size)
-            + len(value)
-            + len(many)
-            + len(head)
-            + len(extensions)
-            + len(tail)
-        )
+        since, offset = varints[timestamp_ms - self._base], varints[self._count]
+        size, many = varints[len(value)], varints[count]
+        length = 1 + len(since) + len(offset) + len(key) + len(size) + len(value) + len(many)
+        length += len(head) + len(extensions) + len(tail)
         framing = varints[length]
         after = self._size + len(framing) + length
         if self._count and after > self._limit:

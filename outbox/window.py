@@ -20,6 +20,8 @@ _SQL = load(__file__, "window.sql", row=ROW)
 _ALL: Final = 2**62
 _FEW: Final = 100
 """Stragglers that are read at once, whatever their size."""
+_FIRST: Final = 1_000
+"""Rows of a window's first page at most: while they are on their way, the server reads the next page."""
 
 Row: TypeAlias = "asyncpg.Record"
 """A row of ``outbox.events`` as the window's queries return it (:data:`outbox.columns.ROW`)."""
@@ -79,15 +81,17 @@ async def _read_ahead(
 ) -> AsyncGenerator[Sequence[Row], None]:
     """Each page is asked for as soon as the one before it is here: the server reads while that one is published."""
 
-    def ask(after: int) -> asyncio.Task[list[Row]]:
-        return asyncio.create_task(connection.fetch(_SQL["page"], after, *arguments, size.rows, size.bytes))
+    def ask(after: int, wanted: int) -> asyncio.Task[list[Row]]:
+        return asyncio.create_task(connection.fetch(_SQL["page"], after, *arguments, wanted, size.bytes))
 
-    asked: asyncio.Task[list[Row]] | None = ask(after)
+    wanted = min(size.rows, _FIRST)
+    asked: asyncio.Task[list[Row]] | None = ask(after, wanted)
     try:
         while asked is not None:
             rows = await asked
-            full = len(rows) >= size.rows or _bytes(rows) >= size.bytes
-            asked = ask(rows[-1]["id"]) if full and rows[-1]["id"] < arguments[0] else None
+            full = len(rows) >= wanted or _bytes(rows) >= size.bytes
+            wanted = size.rows
+            asked = ask(rows[-1]["id"], wanted) if full and rows[-1]["id"] < arguments[0] else None
             if rows:
                 yield rows
     finally:
