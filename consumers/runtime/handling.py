@@ -53,29 +53,6 @@ class Batches:
             raise MisuseError("a batch holds at least one record, and at least one of each key")
 
 
-class OneByOne:
-    """Handles the record at the head of a lane."""
-
-    def __init__(self, handler: Handler, *, done: Done, not_done: NotDone) -> None:
-        self._handler = handler
-        self._done = done
-        self._not_done = not_done
-
-    async def __call__(self, lane: RecordLane) -> int:
-        """How many records were handled."""
-        record = lane.items[0][1]
-        try:
-            await self._handler(record)
-        except RetryLaterError as error:
-            self._not_done(lane, record, error, 0)
-        except Exception as error:
-            _log.exception("a record could not be handled", record=record.coordinates)
-            self._not_done(lane, record, error, 0)
-        else:
-            self._done(lane)
-        return 1
-
-
 class Together:
     """Handles the records of a lane with those of other lanes that are ready."""
 

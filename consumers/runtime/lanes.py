@@ -145,12 +145,21 @@ class Lanes(Generic[Place, Item]):
         if lane.dropped:
             return False
         self.in_flight -= 1
-        self._done(lane, lane.taken)
-        lane.taken = lane.failures = 0
-        if not lane.items:
-            del lane.partition.lanes[lane.key]
+        if (
+            lane.taken == 1
+        ):  # one record at a time is how most handlers work: what `_done` does, without its loop
+            partition = lane.partition
+            partition.tracker.finish(lane.items.popleft()[0])
+            partition.handled += 1
+            partition.buffered -= 1
+            self.buffered -= 1
         else:
+            self._done(lane, lane.taken)
+        lane.taken = lane.failures = 0
+        if lane.items:
             self._ready.append(lane)
+        else:
+            del lane.partition.lanes[lane.key]
         return True
 
     def _done(self, lane: Lane[Place, Item], count: int) -> None:

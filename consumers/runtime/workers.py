@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
+import structlog
 from aiokafka import TopicPartition
 
+from consumers.errors import RetryLaterError
 from consumers.runtime.backoff import Backoff
-from consumers.runtime.handling import Batches, Handler, OneByOne, RecordLane, Together
+from consumers.runtime.handling import Batches, Handler, RecordLane, Together
 from consumers.runtime.lanes import Lanes, Partition
 from consumers.runtime.metrics import RuntimeMetrics
 from consumers.runtime.record import ConsumedRecord
 from consumers.runtime.retries import Retries
 
-_YIELD_EVERY = 64
+_log = structlog.get_logger()
+_YIELD_EVERY: Final = 64
 """Records after which a worker lets others run, for handlers that never wait: polling must go on."""
 
 
@@ -44,11 +48,7 @@ class Workers:
         self._metrics = metrics
         self._relieved = relieved
         self._retries = Retries(lanes, backoff=backoff, metrics=metrics, wake=self.wake)
-        self._handle: Callable[[RecordLane], Awaitable[int]] = (
-            Together(handler, lanes, done=self._finished, not_done=self._failed)
-            if isinstance(handler, Batches)
-            else OneByOne(handler, done=self._finished, not_done=self._failed)
-        )
+        self._handler = handler
         self._idle: deque[asyncio.Future[None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._quiet: asyncio.Event = asyncio.Event()
@@ -92,21 +92,53 @@ class Workers:
             return False
         return True
 
-    async def _work(self) -> None:
+    def _work(self) -> Coroutine[Any, Any, None]:
+        handler = self._handler
+        return self._batches(handler) if isinstance(handler, Batches) else self._one_by_one(handler)
+
+    async def _one_by_one(self, handler: Handler) -> None:
+        # One coroutine a record, the handler's own: a second around it would cost as much as the lane does.
         handled = 0
         while True:
             lane = self._lanes.take()
             if lane is None:
-                if not self._lanes.in_flight:
-                    self._quiet.set()
-                waiter = asyncio.get_running_loop().create_future()
-                self._idle.append(waiter)
-                await waiter
+                await self._idles()
                 continue
-            handled += await self._handle(lane)
+            record = lane.items[0][1]
+            try:
+                await handler(record)
+            except RetryLaterError as error:
+                self._failed(lane, record, error, 0)
+            except Exception as error:
+                _log.exception("a record could not be handled", record=record.coordinates)
+                self._failed(lane, record, error, 0)
+            else:
+                self._finished(lane)
+            handled += 1
             if handled >= _YIELD_EVERY:
                 handled = 0
                 await asyncio.sleep(0)
+
+    async def _batches(self, batches: Batches) -> None:
+        together = Together(batches, self._lanes, done=self._finished, not_done=self._failed)
+        handled = 0
+        while True:
+            lane = self._lanes.take()
+            if lane is None:
+                await self._idles()
+                continue
+            handled += await together(lane)
+            if handled >= _YIELD_EVERY:
+                handled = 0
+                await asyncio.sleep(0)
+
+    async def _idles(self) -> None:
+        """Return when there may be a lane to take."""
+        if not self._lanes.in_flight:
+            self._quiet.set()
+        waiter = asyncio.get_running_loop().create_future()
+        self._idle.append(waiter)
+        await waiter
 
     def _finished(self, lane: RecordLane) -> None:
         probed, lane.probe = lane.probe, False

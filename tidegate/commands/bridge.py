@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from consumers.errors import NotDrainedError
 from consumers.runtime.health import HealthLimits, RuntimeHealth
 from consumers.runtime.options import RuntimeOptions
+from infra.garbage import settle_collector
 from infra.health import serve_health
 from infra.settings import Settings
 from infra.telemetry import configure_telemetry
@@ -101,6 +102,7 @@ async def _serve(
                 serve_health(health_port, registry, alive=health.alive, ready=health.ready)
             )
         bridge = await opened.enter_async_context(open_bridge(settings, registry=registry))
+        settle_collector()
         drained = await bridge.serve(
             options, stop, ready=lambda: log.info("ready", topics=bridge.table.topics), health=health
         )

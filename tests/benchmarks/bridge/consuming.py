@@ -25,6 +25,7 @@ from consumers.runtime.handling import Batches, Handler
 from consumers.runtime.metrics import RuntimeMetrics
 from consumers.runtime.options import RuntimeOptions
 from consumers.runtime.record import ConsumedRecord
+from infra.garbage import settle_collector
 from infra.settings import KafkaSettings
 from schemas.codec import Codec
 from schemas.ids import SchemaIds
@@ -201,6 +202,7 @@ def main() -> None:
     """Do what ``sys.argv`` says."""
     _, which, brokers, topic, count = sys.argv
     tally = Tally(int(count))
+    settle_collector()  # as our own processes do; for each contender alike
     asyncio.run(CONSUMERS[which](brokers, topic, tally))
     print(json.dumps(tally.answer()))
 
