@@ -11,19 +11,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from infra.clients.postgres import require_dsn
-from outbox import Append, Outbox
-from schemas.events import PickCompleted
-from tests.benchmarks.bridge.servers import Ground, Message, ground, publish, recipients
+from tests.benchmarks.bridge.row_to_signal import RowToSignal, delays_of, processor_of
+from tests.benchmarks.bridge.servers import Ground, Message, Recipients, ground, publish, recipients
 from tests.benchmarks.bridge.side_by_side import Consumers
 from tests.benchmarks.bridge.work import QUICK, TOPIC, Scale, Speeds, pick_reports
 from tests.benchmarks.command import benchmark_options, run_benchmark
@@ -45,9 +43,6 @@ WANTED: Final[Mapping[str, Wanted]] = {
 
 _AT_ONCE: Final = 64
 """Calls to Temporal at once, the bridge's own number of workers."""
-_LATER: Final = datetime(2027, 1, 1, tzinfo=UTC)
-"""When reports were picked; no two of those that are told apart at the same moment."""
-_WRITERS: Final = 4
 
 
 class BridgeBenchmark:
@@ -57,6 +52,8 @@ class BridgeBenchmark:
         self._ground = ground
         self._scale = scale
         self._report = report
+        self._sent = 0
+        """Signals that were sent to the workflows so far."""
         self._orders = [f"bench-{number:05d}" for number in range(scale.workflows)]
 
     async def run(self) -> None:
@@ -66,21 +63,29 @@ class BridgeBenchmark:
         await part("consumers side by side", consumers.side_by_side, patience=420)
         await part("lanes", consumers.lanes, patience=120)
         await part("hostile payloads", consumers.hostile_payloads, patience=120)
-        await part("running workflows", self._with_workflows, patience=480)
+        await part("running workflows", self._with_workflows, patience=900)
 
     async def _with_workflows(self) -> None:
         """What needs workflows that run. Each part may fail for itself."""
         part = self._report.part
         async with (
-            recipients(self._ground, self._orders) as notes,
-            self._process("bridge", "--workers", str(_AT_ONCE)),
+            recipients(self._ground, self._orders) as listening,
+            self._process("bridge", "--workers", str(_AT_ONCE)) as bridge,
         ):
-            await part("signals beside the bare client", self._signals, patience=240)
+            await part("signals beside the bare client", lambda: self._signals(listening), patience=400)
+            await listening.have_handled(self._sent)
             await part("poison", self._poison, patience=180)
-            async with self._process("relay", "--database", "services"):
-                await part("outbox row to signal", lambda: self._row_to_signal(notes), patience=120)
+            await listening.have_handled(self._sent)
+            async with self._process("relay", "--database", "services") as relay:
+                pids = {
+                    "relay": relay.process.pid,
+                    "bridge": bridge.process.pid,
+                    "workflows' worker": listening.pid,
+                }
+                measured = partial(self._row_to_signal, pids, listening.notes)
+                await part("outbox row to signal", measured, patience=300)
 
-    async def _signals(self) -> None:
+    async def _signals(self, listening: Recipients) -> None:
         """Events that are there at once, through the bridge; the same number of signals by the client alone; in
         turn, to the same workflows."""
         scale = self._scale
@@ -88,9 +93,14 @@ class BridgeBenchmark:
         file.write_text("\n".join(self._orders))
         bridge, bare = Speeds(), Speeds()
         await self._through_bridge(1)  # both sides have met every workflow before it counts
-        for _ in range(scale.rounds):
-            bridge.add(await self._through_bridge(scale.signals))
-            bare.add(await self._by_client(file))
+        for number in range(scale.rounds):
+            for which in ("bridge", "bare") if number % 2 == 0 else ("bare", "bridge"):
+                # Neither begins while the worker is busy with what the other has left it.
+                await listening.have_handled(self._sent)
+                if which == "bridge":
+                    bridge.add(await self._through_bridge(scale.signals))
+                else:
+                    bare.add(await self._by_client(file))
         self._report.figures["client_ratio"] = round(bridge.rate / bare.rate, 3)
         rows = [("bridge, from Kafka", bridge.rate), ("Temporal client alone", bare.rate)]
         title = f"Signals into {scale.workflows:,} running workflows, {_AT_ONCE} at once"
@@ -101,6 +111,7 @@ class BridgeBenchmark:
         count = len(self._orders) * rounds
         messages, ids = _identified(pick_reports(self._ground.codec, self._orders, count))
         await asyncio.to_thread(publish, self._ground.brokers, TOPIC, messages)
+        self._sent += count
         times = await self._settled(ids, patience=100)
         return {
             "events": len(times) - 1,
@@ -115,16 +126,18 @@ class BridgeBenchmark:
             str(file),
         )
         command = python("tests.benchmarks.bridge.bare_client", *words)
+        self._sent += len(self._orders) * self._scale.signals
         return await answer("client", command, self._ground.home, self._ground.environment, patience=100)
 
     async def _settled(self, ids: Sequence[UUID], *, patience: float) -> dict[UUID, datetime]:
         """When each event was settled, as the ledger says; RuntimeError for an outcome that was not expected."""
         end = time.monotonic() + patience
+        # The ledger is written once a second; looking more often takes processor time from what is measured.
         query = "SELECT event_id, outcome, at FROM bridge.ledger WHERE event_id = ANY($1::uuid[])"
         while len(rows := await self._ground.connection.fetch(query, ids)) < len(ids):
             if time.monotonic() > end:
                 raise TimeoutError(f"{len(ids) - len(rows)} of {len(ids)} events were not settled")
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(1)
         if odd := {row["outcome"] for row in rows} - {"delivered"}:
             raise RuntimeError(f"events were {', '.join(odd)} instead of delivered")
         return {row["event_id"]: row["at"] for row in rows}
@@ -167,66 +180,23 @@ class BridgeBenchmark:
             await producer.flush()
         finally:
             await producer.stop()
+        self._sent += len(sent)
         settled = await self._settled(list(sent), patience=60)
         return [(settled[one] - at).total_seconds() for one, at in sent.items()]
 
-    async def _row_to_signal(self, notes: Path) -> None:
+    async def _row_to_signal(self, processes: Mapping[str, int], notes: Path) -> None:
         """Rows appended as services do, one a transaction; from each commit to the moment at which its workflow had
-        the signal."""
-        warm = int(self._scale.rate * 3)
-        count = warm + int(self._scale.rate * self._scale.seconds)
-        events = [
-            PickCompleted(
-                order_id=self._orders[n % len(self._orders)], picked_at=_LATER + timedelta(microseconds=n)
-            )
-            for n in range(count)
-        ]
-        ids = await self._append(events)
-        rows = await self._ground.connection.fetch(
-            "SELECT event_id, extract(epoch FROM pg_xact_commit_timestamp(xid::xid))::float8 AS at"
-            " FROM outbox.events WHERE event_id = ANY($1::uuid[])",
-            ids,
-        )
-        commits = {row["event_id"]: row["at"] for row in rows}
-        handled = await _noted(notes, [str(event.to_json()["picked_at"]) for event in events], patience=60)
-        delays = Delays.of([at - commits[one] for one, at in zip(ids[warm:], handled[warm:], strict=True)])
-        self._report.figures |= {"p50_ms": round(delays.p50, 1), "p99_ms": round(delays.p99, 1)}
-        self._report.tables.append(
-            Table(
-                f"Outbox row committed → signal handled by its workflow at {self._scale.rate}/s, ms",
-                ("", "p50", "p99", "max"),
-                [("relay, Kafka, bridge, Temporal, worker", *delays.three)],
-            )
-        )
-        bars = [("p50", delays.p50), ("p99", delays.p99)]
+        the signal. Lower rates first: where one cannot be kept up, they say up to which it is."""
+        scale, figures = self._scale, self._report.figures
+        measuring = RowToSignal(self._ground, self._orders, notes, processes)
+        found = [await measuring.at(rate, scale.seconds) for rate in (*scale.lower_rates, scale.rate)]
+        last = found[-1].handled
+        held = [one.rate for one in found if WANTED["p99_ms"].met(one.handled.p99)]
+        figures |= {"p50_ms": round(last.p50, 1), "p99_ms": round(last.p99, 1)}
+        figures |= {"p99_held_at": max(held, default=0), "cores_wanted": round(found[-1].cores, 2)}
+        self._report.tables += [delays_of(found), processor_of(found)]
+        bars = [("p50", last.p50), ("p99", last.p99)]
         self._report.charts.append(Bars("Outbox row committed → signal handled", "ms", bars))
-
-    async def _append(self, events: Sequence[PickCompleted]) -> list[UUID]:
-        """Append at the rate, from four connections; the events' ids."""
-        outbox, rate = Outbox(self._ground.codec), self._scale.rate
-        dsn = require_dsn(self._ground.settings.postgres)
-        connections = [await asyncpg.connect(dsn) for _ in range(_WRITERS)]
-        free: asyncio.Queue[asyncpg.Connection[Any]] = asyncio.Queue()
-        ids: list[UUID] = [uuid4() for _ in events]
-        begin = time.perf_counter()
-
-        async def one(number: int) -> None:
-            connection = await free.get()
-            append = Append(event=events[number], event_id=ids[number], source="/services/wms", version=None)
-            await outbox.append_all(connection, [append])
-            free.put_nowait(connection)
-
-        try:
-            for connection in connections:
-                free.put_nowait(connection)
-            async with asyncio.TaskGroup() as group:
-                for number in range(len(events)):
-                    await asyncio.sleep(max(0.0, begin + number / rate - time.perf_counter()))
-                    group.create_task(one(number))
-        finally:
-            for connection in connections:
-                await connection.close()
-        return ids
 
     @asynccontextmanager
     async def _process(self, *words: str) -> AsyncIterator[Running]:
@@ -243,22 +213,6 @@ def _identified(messages: Iterable[Message]) -> tuple[list[Message], list[UUID]]
 
 def _identity(headers: Iterable[tuple[str, bytes]]) -> UUID:
     return UUID(dict(headers)["ce_id"].decode())
-
-
-async def _noted(notes: Path, marks: Sequence[str], *, patience: float) -> list[float]:
-    """When each report was handled first, by its mark."""
-    end = time.monotonic() + patience
-    while True:
-        found: dict[str, float] = {}
-        for line in (await asyncio.to_thread(notes.read_text)).splitlines():
-            mark, at = line.split()
-            found.setdefault(mark, float(at))
-        missing = sum(mark not in found for mark in marks)
-        if not missing:
-            return [found[mark] for mark in marks]
-        if time.monotonic() > end:
-            raise TimeoutError(f"{missing} of {len(marks)} signals were not handled")
-        await asyncio.sleep(0.25)
 
 
 async def measure(scale: Scale) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,35 @@ def family_cpu(pid: int) -> float:
             continue
         total += times.user + times.system
     return total
+
+
+class Spent:
+    """CPU seconds of several processes, each with its living children: ``pids`` by name. This process is one of them,
+    as ``writer``; ``all else`` is what the rest of the machine had meanwhile."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._before = self._now()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._before = self._now()
+
+    def seconds(self) -> dict[str, float]:
+        """CPU seconds since :meth:`begin`, by name."""
+        found = {name: seconds - self._before[name] for name, seconds in self._now().items()}
+        found["all else"] -= sum(seconds for name, seconds in found.items() if name != "all else")
+        return found
+
+    def _now(self) -> dict[str, float]:
+        writer = usage(os.getpid()).cpu_seconds  # without its children: they are the others
+        times = psutil.cpu_times()
+        busy = times.user + times.system + times.nice
+        return {
+            "writer": writer,
+            **{name: family_cpu(pid) for name, pid in self._pids.items()},
+            "all else": busy,
+        }
 
 
 def _peak_mb(process: psutil.Process) -> float:

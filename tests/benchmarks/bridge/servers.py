@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -57,6 +58,25 @@ class Ground:
         return ours(self.stack.environment())
 
 
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Workflows that listen: the file in which their worker notes what they handled, and its process id."""
+
+    notes: Path
+    pid: int
+
+    async def have_handled(self, signals: int, patience: float = 90) -> None:
+        """Return once so many signals were handled in all: what was accepted is work that is still to be done."""
+        end = time.monotonic() + patience
+        while (found := await asyncio.to_thread(self._count)) < signals:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{signals - found} of {signals} signals were not handled")
+            await asyncio.sleep(0.25)
+
+    def _count(self) -> int:
+        return self.notes.read_bytes().count(b"\n") if self.notes.exists() else 0
+
+
 @asynccontextmanager
 async def ground() -> AsyncIterator[Ground]:
     """Servers; all gone at the end."""
@@ -89,9 +109,8 @@ async def ground() -> AsyncIterator[Ground]:
 
 
 @asynccontextmanager
-async def recipients(ground: Ground, orders: Sequence[str]) -> AsyncIterator[Path]:
-    """A running workflow for each order, and the worker that serves them; the file in which it notes what they
-    handled."""
+async def recipients(ground: Ground, orders: Sequence[str]) -> AsyncIterator[Recipients]:
+    """A running workflow for each order, and the worker that serves them."""
     notes = ground.home / "handled"
     address = ground.settings.temporal.address
     assert address is not None
@@ -109,7 +128,7 @@ async def recipients(ground: Ground, orders: Sequence[str]) -> AsyncIterator[Pat
         async with asyncio.TaskGroup() as group:
             for _ in range(_STARTS_AT_ONCE):
                 group.create_task(start())
-        yield notes
+        yield Recipients(notes, worker.process.pid)
 
 
 def publish(brokers: str, topic: str, messages: Iterable[Message]) -> None:

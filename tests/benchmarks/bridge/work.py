@@ -29,11 +29,12 @@ class Scale:
     workflows: int = 1_000
     signals: int = 5
     rate: int = 200
+    lower_rates: tuple[int, ...] = (20, 50, 100)
     seconds: float = 15.0
     mutated: int = 20_000
 
 
-QUICK: Final = Scale(30_000, 1_500, 1, 2_000, 200, 3, 200, 3.0, 2_000)
+QUICK: Final = Scale(30_000, 1_500, 1, 2_000, 200, 3, 200, (50,), 3.0, 2_000)
 
 
 @dataclass(slots=True)
