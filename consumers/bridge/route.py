@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from string import Formatter
 from typing import Any, Literal
 
@@ -67,15 +68,18 @@ class Route:
     late: Late | None = None
     poison: Poison = "skip"
 
-    @property
-    def name(self) -> str:
-        """The name under which the ledger keeps this route's deliveries: it must outlive releases."""
-        return f"{self.event.rpartition('.')[2]}:{self.action}:{self.target}"
+    name: str = field(init=False, repr=False, compare=False)
+    """The name under which the ledger keeps this route's deliveries: it must outlive releases."""
+
+    def __post_init__(self) -> None:
+        # Every event asks for it, so it is made once.
+        named = f"{self.event.rpartition('.')[2]}:{self.action}:{self.target}"
+        object.__setattr__(self, "name", named)
 
     @property
     def template_fields(self) -> tuple[str, ...]:
-        """The event's fields that the workflow id needs."""
-        return tuple(name for _, name, _, _ in Formatter().parse(self.template) if name is not None)
+        """The event's fields that the workflow id needs. Raises ValueError for a template that is none."""
+        return _fields_of(self.template)
 
     @property
     def starts(self) -> bool:
@@ -111,6 +115,11 @@ class Route:
             "poison": self.poison,
             "name": self.name,
         }
+
+
+@cache
+def _fields_of(template: str) -> tuple[str, ...]:
+    return tuple(name for _, name, _, _ in Formatter().parse(template) if name is not None)
 
 
 def on(event: type[Event] | str) -> RouteStart:
