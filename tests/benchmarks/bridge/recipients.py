@@ -23,6 +23,9 @@ from workflows.dedupe import DedupeSignals
 
 QUEUE: Final = "bench-recipients"
 _WRITE_EVERY: Final = 0.1
+_POLLERS: Final = 24
+"""Requests for tasks that are open at once. With the SDK's five, tasks queued up at 50 a second on a busy server, while
+the worker was idle (docs/decisions/0021)."""
 _handled: list[str] = []
 
 
@@ -56,6 +59,7 @@ async def work(address: str, notes: Path) -> None:
             workflow_task_executor=threads,
             max_cached_workflows=5_000,
             max_concurrent_workflow_tasks=50,
+            max_concurrent_workflow_task_polls=_POLLERS,
             plugins=[DedupeSignals()],
         ):
             print("ready", flush=True)
