@@ -104,7 +104,11 @@ def _number(value: bytes, at: int, _budget: _Budget) -> int:
 
 def _text(most: int, kind: str) -> _Step:
     def step(value: bytes, at: int, _budget: _Budget) -> int:
-        size, at = _long(value, at)
+        size = value[at]
+        if size < 0x80 and not size & 1:  # most are short, and a call takes longer than this
+            size, at = size >> 1, at + 1
+        else:
+            size, at = _long(value, at)
         if not 0 <= size <= most:
             raise ValueError(f"a {kind} of {size} bytes, more than {most}")
         if at + size > len(value):
@@ -134,7 +138,11 @@ def _record(steps: list[_Step]) -> _Step:
 
 def _union(steps: list[_Step]) -> _Step:
     def step(value: bytes, at: int, budget: _Budget) -> int:
-        branch, at = _long(value, at)
+        branch = value[at]
+        if branch < 0x80 and not branch & 1:
+            branch, at = branch >> 1, at + 1
+        else:
+            branch, at = _long(value, at)
         if not 0 <= branch < len(steps):
             raise ValueError(f"a union has no branch {branch}")
         return steps[branch](value, at, budget)

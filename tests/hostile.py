@@ -96,7 +96,7 @@ def examine(
     """Decode all of ``payloads`` (a name, bytes); with ``again``, what is an event must survive being encoded."""
     report = Report()
     for name, value in payloads:
-        began = time.perf_counter()
+        began = time.thread_time()  # what it costs, whoever else wants the processor meanwhile
         try:
             event = decode(value)
         except DecodeError as error:
@@ -109,7 +109,7 @@ def examine(
             report.events += 1
             if again is not None and event.key and decode(again(event)) != event:
                 report.escaped[f"{name}: another event"] += 1
-        took = (time.perf_counter() - began) * 1000
+        took = (time.thread_time() - began) * 1000
         if took > report.slowest_ms:
             report.slowest_ms, report.slowest = took, name
     return report
