@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from consumers.errors import NotDrainedError
 from consumers.runtime.health import HealthLimits, RuntimeHealth
 from consumers.runtime.options import RuntimeOptions
-from infra.garbage import settle_collector
 from infra.health import serve_health
+from infra.memory import settle_collector
 from infra.settings import Settings
 from infra.telemetry import configure_telemetry
 from tidegate.console import JsonLogsOption, process_settings, serve

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 from prometheus_client import CollectorRegistry
 
-from infra.memory import for_bulk_work
+from infra.memory import keep_large_blocks, settle_collector
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from outbox.options import Profile, RelayOptions
@@ -54,7 +54,8 @@ def relay(
 
     Example: `tidegate relay --health-port 9101`
     """
-    for_bulk_work()
+    settle_collector(young=50_000)  # a page is thousands of rows, and no cycle holds one
+    keep_large_blocks()
     settings = process_settings(json_logs=json)
     configure_logging(settings, process="relay")
     registry = CollectorRegistry()

@@ -25,7 +25,7 @@ from consumers.runtime.handling import Batches, Handler
 from consumers.runtime.metrics import RuntimeMetrics
 from consumers.runtime.options import RuntimeOptions
 from consumers.runtime.record import ConsumedRecord
-from infra.garbage import settle_collector
+from infra.memory import settle_collector
 from infra.settings import KafkaSettings
 from schemas.codec import Codec
 from schemas.ids import SchemaIds

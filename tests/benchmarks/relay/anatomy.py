@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 import psutil
 
-from infra.memory import for_bulk_work
+from infra.memory import keep_large_blocks, settle_collector
 from outbox.batches import BatchWriter, KafkaPage
 from outbox.cursor import Cohort, Cursor
 from outbox.options import RelayOptions
@@ -84,5 +84,6 @@ def _cpu(process: psutil.Process) -> float:
 
 
 if __name__ == "__main__":
-    for_bulk_work()  # as the command does
+    settle_collector(young=50_000)  # as the command does
+    keep_large_blocks()
     print(json.dumps(asyncio.run(measure(sys.argv[1], sys.argv[2], int(sys.argv[3])))))
