@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import typer
 from pydantic import ValidationError
@@ -52,6 +53,8 @@ _COMMANDS: dict[str, str] = {
     "new": "new",
 }
 """Which module in ``tidegate.commands`` offers each command, in the order of the help text."""
+_INTERRUPTED: Final = 130
+"""The exit status after Ctrl-C: 128 and the signal's number."""
 
 
 def build_app(words: Sequence[str] = ()) -> typer.Typer:
@@ -85,17 +88,19 @@ def main(*, supervised: bool = False) -> None:
 
     Of an error that nobody foresaw the traceback is kept where that line goes to a log, as ``supervised`` says.
     """
+    line: str | None = None
     try:
         gc.disable()  # what is imported stays for good: to look through it for garbage takes a tenth of the start
         app = build_app(sys.argv[1:])
         gc.freeze()
         gc.enable()
         status = app(prog_name="tidegate", standalone_mode=False)
+        if status == _INTERRUPTED:  # typer's own end of a Ctrl-C
+            line = "stopped"
     except KeyboardInterrupt:
-        status = _INTERRUPTED
+        line, status = "stopped", _INTERRUPTED
     except typer.Abort:
-        _say("nothing was done")
-        status = 1
+        line, status = "nothing was done", 1
     except NoArgsIsHelpError as error:
         error.show()
         status = error.exit_code
@@ -105,17 +110,9 @@ def main(*, supervised: bool = False) -> None:
         if os.environ.get("TIDEGATE_DEBUG") or (supervised and foreseen is None):
             raise
         line, status = foreseen or (_unforeseen(first), 1)
-        _say(line)
-    if status == _INTERRUPTED:
-        _say("stopped")
+    if line is not None:
+        sys.stderr.write(f"tidegate: {line}\n")
     raise SystemExit(status or 0)
-
-
-_INTERRUPTED = 130
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"tidegate: {line}\n")
 
 
 def _first_of(error: Exception) -> Exception:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import psutil
 import pytest
 
 from outbox.options import Profile
@@ -115,6 +116,8 @@ async def test_freezing_at_any_point_for_longer_than_the_lease(
     takes its share again."""
 
     async def survived(case: Case) -> None:
+        frozen = psutil.Process(case.process.pid)
+        await until(lambda: frozen.status() == psutil.STATUS_STOPPED, what=f"it is frozen at {case.point}")
         async with (
             TopicReader(bootstrap_servers, case.topic) as reader,
             running(relay_to_kafka([case.dsn], bootstrap_servers, options=options_of(profile))),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
+import structlog
 
+from consumers.replay.errors import StoppedError
 from infra.errors import UnavailableError
 from tidegate import cli
 
@@ -19,6 +22,13 @@ def _told(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return ended.value.code, capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def _own_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command speaks here in the process of the tests, whose logs must not go to a stream that ends with one."""
+    monkeypatch.setattr(structlog, "configure", lambda **_: None)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
 
 
 @pytest.fixture
@@ -117,3 +127,13 @@ def test_ctrl_c_says_that_it_stopped(
     """A command that was interrupted says so, with the status that a shell expects."""
     raising(KeyboardInterrupt())
     assert _told("demo", capsys, monkeypatch) == (130, "tidegate: stopped\n")
+
+
+def test_a_command_that_says_how_far_it_came_says_it_alone(
+    raising: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A replay that was interrupted has one line, its own, and the same status."""
+    raising(StoppedError("stopped after 3 records"))
+    assert _told("replay", capsys, monkeypatch) == (130, "tidegate: stopped after 3 records\n")
