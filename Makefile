@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 4
 
 TOOLS := .tools
 UV := $(TOOLS)/bin/uv
@@ -13,6 +13,8 @@ COMPILE := $(UV) pip compile --upgrade --generate-hashes --no-header --universal
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
+# Our own modules are compiled once and not again by each of the dozens of processes of a run, whatever this shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench bench-relay bench-bridge soak up down status schemas format lock clean
