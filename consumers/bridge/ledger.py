@@ -86,6 +86,11 @@ class Ledger:
 
         Raises :class:`DownstreamUnavailableError` where it cannot; the entries are kept for the next flush.
         """
+        # In a task of its own: who is cancelled here, as a committer is when its client is let go, leaves no statement
+        # behind of which nobody knows whether it was carried out. The entries would be written twice.
+        await asyncio.shield(asyncio.create_task(self._flush(), name="ledger-flush"))
+
+    async def _flush(self) -> None:
         async with self._flushing:
             entries, self._entries = self._entries, []
             if not entries:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -47,6 +48,29 @@ async def test_a_batch_keeps_its_order_and_numbers_deliveries(pool: asyncpg.Pool
     assert [row["offset"] for row in rows] == list(range(202))
     mine = [(row["route"], row["delivery"]) for row in rows if row["event_id"] == again]
     assert mine == [("r", 1), ("r", 2), ("r", 3), ("r", 4), ("r", 5), ("other", 1)]
+
+
+async def test_a_flush_that_is_given_up_writes_once(pool: asyncpg.Pool) -> None:
+    """Cancelled between the statement and its answer: it is carried out, and the next flush does not repeat it."""
+    written, answer = asyncio.Event(), asyncio.Event()
+
+    class SlowToAnswer:
+        async def execute(self, *arguments: Any) -> None:
+            await pool.execute(*arguments)
+            written.set()
+            await answer.wait()
+
+    ledger = Ledger(cast("asyncpg.Pool", SlowToAnswer()))
+    await ledger.write(entry(uuid4(), 1))
+    given_up = asyncio.create_task(ledger.flush())
+    await written.wait()
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    await ledger.write(entry(uuid4(), 2))
+    answer.set()
+    await ledger.flush()
+    rows = await pool.fetch('SELECT "offset" FROM bridge.ledger ORDER BY id')
+    assert [row["offset"] for row in rows] == [1, 2]
 
 
 async def test_it_answers_for_what_is_not_written_yet(pool: asyncpg.Pool) -> None:
