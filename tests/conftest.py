@@ -19,6 +19,7 @@ import pytest_asyncio
 
 from infra.local import EVERYTHING, Component, Stack
 from infra.local.skipping import time_skipping_server as fetch_time_skipping_server
+from infra.memory import settle_collector
 from tests.scheduling import OneLoopAtATime, longest_first
 from tests.stack import SessionStack, fresh_database, session_stack
 
@@ -124,6 +125,11 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     items.sort(key=lambda item: longest_first(item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported for thousands of tests is no garbage: the collector need not walk through it in each."""
+    settle_collector()
 
 
 @pytest.hookimpl(optionalhook=True)

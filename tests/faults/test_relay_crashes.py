@@ -87,6 +87,7 @@ async def test_kill_nine_again_and_again_loses_nothing(
                 process.kill()
         await writing
         async with relay_process(outbox_dsn, bootstrap_servers, tmp_path) as process:
+            await wrote.run(2, 10, seed=6)  # of these it is known that no relay before has published them
             await until(lambda: reader.has(wrote.rows))
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
