@@ -70,12 +70,12 @@ class Run:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def everything(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """``--scenario all`` beside 32 orders from a file, the stock a fraction of what they ask for.
+    """``--scenario all`` beside fifty orders from a file, the stock a fiftieth of what they ask for.
 
     The supplier delivers some lots only in part, facts come twice, kits are made from parts.
     """
     folder = tmp_path_factory.mktemp("demo")
-    skus = [*(["LEG", "SHORT", "KIT"] * 10), "LEG", "NOBODY-SELLS-THIS"]
+    skus = [*(["LEG", "SHORT", "KIT"] * 16), "LEG", "NOBODY-SELLS-THIS"]
     lines = [
         {"request_id": f"file-{number}", "customer_id": "c-1", "currency": "EUR", "ordered_at": "2026-01-02T03:04:05Z",
          "lines": [{"sku": sku, "quantity": 5, "unit_price": "10.00", "discount": "0.15"}]}
@@ -94,7 +94,7 @@ async def test_orders_from_files_ship_however_short_the_stock_is(everything: Run
     """
     result = everything.result
     ends = [result[name] for name in ("orders", "shipped", "failed", "cancelled", "waiting")]
-    assert ends == [34, 33, 1, 0, 0]
+    assert ends == [52, 51, 1, 0, 0]
     assert [result[name] for name in ("lost", "duplicate_effects", "out_of_order")] == [0, 0, 0]
     assert everything.status == 0
     assert _left_running(everything.home) == []

@@ -61,8 +61,8 @@ class Run:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def run(tmp_path_factory: pytest.TempPathFactory, registry_url: str) -> AsyncIterator[Run]:
-    """40 orders through a faulty world."""
-    orders = some_orders(40, seed=7)
+    """60 orders through a faulty world."""
+    orders = some_orders(60, seed=7)
     home: Path = tmp_path_factory.mktemp("faulty")
     async with loop_on_its_own_stack(
         home,

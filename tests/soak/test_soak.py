@@ -16,12 +16,12 @@ ALLOWED = 0.001
 
 
 async def test_faults_in_activities_fail_no_workflow(postgres_dsn: str, temporal_address: str) -> None:
-    """60 workflows, 5 % of all attempts spoilt before or after their effect: all end as they should, nothing is done
+    """100 workflows, 5 % of all attempts spoilt before or after their effect: all end as they should, nothing is done
     twice. Attempts that time out need half a minute each, and are left to `make soak` and the fault tests."""
     faults = InjectedFaults(SHARE, seed=7, kinds=(BEFORE, AFTER))
-    async with soaking(temporal_address, postgres_dsn, faults, stock=30) as soak:
-        result = await soak.run(60)
-    assert result.workflows == 60
+    async with soaking(temporal_address, postgres_dsn, faults, stock=50) as soak:
+        result = await soak.run(100)
+    assert result.workflows == 100
     assert result.failed == {}
     assert result.doubled == ()
     assert set(result.faults) == {BEFORE, AFTER}
