@@ -125,13 +125,13 @@ async def test_a_demo_that_goes_well_warns_of_nothing(everything: Run) -> None:
 
 @pytest.mark.parametrize(
     ("number", "log"),
-    [(signal.SIGINT, "bridge.log"), (signal.SIGTERM, "kafka.log")],
-    ids=["in the middle of a run", "while the servers start"],
+    [(signal.SIGINT, "bridge.log"), (signal.SIGTERM, "bridge.log"), (signal.SIGTERM, "kafka.log")],
+    ids=["Ctrl-C in a run", "SIGTERM in a run", "SIGTERM while the servers start"],
 )
 async def test_a_demo_that_is_stopped_leaves_nothing_running(
     tmp_path: Path, number: signal.Signals, log: str
 ) -> None:
-    """Ctrl-C in the middle of a run, or SIGTERM before it has begun, ends every process and server of it."""
+    """Ctrl-C or SIGTERM in the middle of a run, or before it has begun, ends every process and server of it."""
     home = tmp_path / "home"
     process = await _start(home, "--orders", "50", "--delay", "60")
     await until(lambda: (home / "logs" / log).exists(), seconds=200)
