@@ -215,7 +215,8 @@ class KafkaRuntime:
         """Partitions are about to go: begin nothing new, drain, commit, forget. Whether all was done.
 
         What is still in flight at the deadline goes on, and its acknowledgement is dropped: the next owner
-        handles the record again, with the same request id.
+        handles the record again, with the same request id. So it does with what was finished above a record that
+        waits for another try beyond the deadline.
         """
         self._vitals.joining()
         self._lanes.wind_down()
@@ -228,10 +229,13 @@ class KafkaRuntime:
         except TimeoutError:
             _log.warning("commit on revoke took too long", seconds=self._options.drain_timeout)
         left = self._lanes.in_flight
+        again = sum(partition.tracker.above_head for partition in self._lanes)
         self._epoch += 1
         self._count()
         self._lanes.drop()
-        _log.info("partitions let go", epoch=self._epoch, drained=drained, left_in_flight=left)
+        _log.info(
+            "partitions let go", epoch=self._epoch, drained=drained, left_in_flight=left, handled_again=again
+        )
         return drained and committed
 
     async def _let_go_in_time(self) -> bool:

@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 class Lane(Generic[Place, Item]):
     """The records of one key of one partition that are not finished, oldest first."""
 
-    __slots__ = ("dropped", "failures", "items", "key", "partition", "probe", "taken")
+    __slots__ = ("dropped", "due", "failures", "items", "key", "partition", "probe", "taken")
 
     def __init__(self, partition: Partition[Place, Item], key: bytes | None) -> None:
         self.partition = partition
@@ -30,6 +30,8 @@ class Lane(Generic[Place, Item]):
         """How many records, from the head on, are in flight together: more than one only in a batch."""
         self.failures = 0
         """How often in a row the record at the head could not be handled."""
+        self.due: float | None = None
+        """When it is tried again, while it waits for that: the retries' own mark, on their clock."""
         self.probe = False
         """Whether this lane is the one that tries whether its closed partition may open again."""
         self.dropped = False
@@ -49,7 +51,18 @@ class Lane(Generic[Place, Item]):
 class Partition(Generic[Place, Item]):
     """What one partition holds, and whether its lanes may be taken."""
 
-    __slots__ = ("buffered", "closed", "failures", "handled", "lanes", "paused", "place", "stash", "tracker")
+    __slots__ = (
+        "buffered",
+        "closed",
+        "due",
+        "failures",
+        "handled",
+        "lanes",
+        "paused",
+        "place",
+        "stash",
+        "tracker",
+    )
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -62,6 +75,8 @@ class Partition(Generic[Place, Item]):
         self.handled = 0
         """Records finished since the partition came."""
         self.closed = False
+        self.due: float | None = None
+        """When one of its lanes tries whether it may open, while it is closed: the retries' own mark."""
         self.failures = 0
         """How often in a row the partition was closed again by the lane that tried."""
         self.paused = False
@@ -175,7 +190,8 @@ class Lanes(Generic[Place, Item]):
         """Of the records of a busy lane that were taken, ``done`` are, and the next must be handled again: ``now``, or
         after :meth:`wake`.
 
-        False if the lane was dropped meanwhile.
+        False if the lane was dropped meanwhile, or is now: what no commit needs is not tried again after
+        :meth:`wind_down`.
         """
         if lane.dropped:
             return False
@@ -186,7 +202,9 @@ class Lanes(Generic[Place, Item]):
         lane.taken = 0
         lane.failures += 1
         if not self._accepting:
-            return True
+            self._trim(lane.partition)
+            if not lane.items:
+                return False
         if now:
             lane.probe = False
             if lane.partition.closed:
@@ -197,7 +215,7 @@ class Lanes(Generic[Place, Item]):
 
     def wake(self, lane: Lane[Place, Item]) -> None:
         """A lane that waited may be taken again; nothing happens if it was dropped."""
-        if not lane.dropped and self._accepting:
+        if not lane.dropped:
             self._ready.append(lane)
 
     def close(self, partition: Partition[Place, Item]) -> None:
@@ -227,17 +245,19 @@ class Lanes(Generic[Place, Item]):
         """Take no further record, and hand out only what a commit needs, until a partition is added.
 
         Of each partition that is all up to the newest record that is finished or in flight: leaving a gap below it
-        would make the next owner repeat what was finished above the gap.
+        would make the next owner repeat what was finished above the gap. What waits there for another try goes on
+        waiting for it.
         """
         self._accepting = False
         for partition in self._partitions.values():
-            begun = [lane.items[lane.taken - 1][0] for lane in partition.lanes.values() if lane.taken]
-            if partition.tracker.newest_finished is not None:
-                begun.append(partition.tracker.newest_finished)
-            self._trim(partition, max(begun, default=-1))
-        self._ready = deque(lane for lane in self._ready if lane.items)
+            self._trim(partition)
+        self._ready = deque(lane for lane in self._ready if not lane.dropped)
 
-    def _trim(self, partition: Partition[Place, Item], last: int) -> None:
+    def _trim(self, partition: Partition[Place, Item]) -> None:
+        begun = [lane.items[lane.taken - 1][0] for lane in partition.lanes.values() if lane.taken]
+        if partition.tracker.newest_finished is not None:
+            begun.append(partition.tracker.newest_finished)
+        last = max(begun, default=-1)
         for lane in list(partition.lanes.values()):
             while lane.items and lane.items[-1][0] > last:
                 lane.items.pop()
@@ -246,7 +266,7 @@ class Lanes(Generic[Place, Item]):
             if not lane.items:
                 lane.dropped = True
                 del partition.lanes[lane.key]
-        partition.stash = deque(lane for lane in partition.stash if lane.items)
+        partition.stash = deque(lane for lane in partition.stash if not lane.dropped)
 
     def drop(self) -> None:
         """Let all partitions go; what comes of records in flight concerns nobody any more."""

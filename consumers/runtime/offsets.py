@@ -77,6 +77,11 @@ class OffsetTracker:
         return self._newest_finished
 
     @property
+    def above_head(self) -> int:
+        """How many records are finished above the head: those that a restart would repeat."""
+        return len(self._finished)
+
+    @property
     def newest(self) -> int | None:
         """The highest offset delivered, or None."""
         return self._newest

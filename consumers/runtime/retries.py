@@ -57,6 +57,14 @@ class Retries:
             case _:
                 self._key_waits(lane, record, error, None, done)
 
+    def due_by(self, time: float) -> bool:
+        """Whether anything that waits is tried again by then; ``time`` is that of the running loop."""
+        return any(
+            _by(partition.due, time) or any(_by(lane.due, time) for lane in partition.lanes.values())
+            for partition in self._lanes
+            if partition.lanes
+        )
+
     def goes_on(self, partition: Partition[TopicPartition, ConsumedRecord]) -> None:
         """The lane that tried has been handled: its partition opens."""
         _log.info("partition goes on", topic=partition.place.topic, partition=partition.place.partition)
@@ -72,18 +80,22 @@ class Retries:
         done: int,
     ) -> None:
         probed, lane.probe = lane.probe, False
-        if not self._lanes.again(lane, now=False, done=done):
-            return
-        delay = self._backoff.after(lane.failures) if retry_after is None else retry_after
-        if lane.failures == 1:
-            _log.warning("key waits", record=record.coordinates, reason=str(error), seconds=round(delay, 2))
-        self._metrics.retries.labels("key").inc()
-        asyncio.get_running_loop().call_later(delay, self._wake_lane, lane)
-        if probed:  # the downstream answered; it is only this key that cannot go on
+        if self._lanes.again(lane, now=False, done=done):
+            delay = self._backoff.after(lane.failures) if retry_after is None else retry_after
+            if lane.failures == 1:
+                _log.warning(
+                    "key waits", record=record.coordinates, reason=str(error), seconds=round(delay, 2)
+                )
+            self._metrics.retries.labels("key").inc()
+            loop = asyncio.get_running_loop()
+            lane.due = loop.time() + delay
+            loop.call_at(lane.due, self._wake_lane, lane)
+        if probed and self._has(lane.partition):  # the downstream answered; only this key cannot go on
             self._lanes.open(lane.partition)
             self._wake()
 
     def _wake_lane(self, lane: Lane[TopicPartition, ConsumedRecord]) -> None:
+        lane.due = None
         self._lanes.wake(lane)
         self._wake()
 
@@ -114,13 +126,13 @@ class Retries:
         retry_after: float | None,
         done: int,
     ) -> None:
-        probed = lane.probe
-        if not self._lanes.again(lane, now=True, done=done):
+        probed, partition = lane.probe, lane.partition
+        if self._lanes.again(lane, now=True, done=done):
+            self._metrics.retries.labels("partition").inc()
+            if partition.closed and not probed:
+                return  # one of those in flight when it closed: they wait for the same try
+        elif not (probed and self._has(partition)):
             return
-        self._metrics.retries.labels("partition").inc()
-        partition = lane.partition
-        if partition.closed and not probed:
-            return  # one of those in flight when it closed: they wait for the same try
         partition.failures += 1
         delay = self._backoff.after(partition.failures) if retry_after is None else retry_after
         _log.warning(
@@ -135,9 +147,19 @@ class Retries:
 
     def _close(self, partition: Partition[TopicPartition, ConsumedRecord], delay: float) -> None:
         self._lanes.close(partition)
-        asyncio.get_running_loop().call_later(delay, self._try_one, partition)
+        loop = asyncio.get_running_loop()
+        partition.due = loop.time() + delay
+        loop.call_at(partition.due, self._try_one, partition)
 
     def _try_one(self, partition: Partition[TopicPartition, ConsumedRecord]) -> None:
-        if self._lanes.partition(partition.place) is partition:
+        partition.due = None
+        if self._has(partition):
             self._lanes.try_one(partition)
             self._wake()
+
+    def _has(self, partition: Partition[TopicPartition, ConsumedRecord]) -> bool:
+        return self._lanes.partition(partition.place) is partition
+
+
+def _by(due: float | None, time: float) -> bool:
+    return due is not None and due <= time

@@ -73,7 +73,8 @@ class Workers:
         return None
 
     def wake(self) -> None:
-        """There may be lanes to take."""
+        """There may be lanes to take, or none to wait for any more."""
+        self._quiet.set()
         ready = self._lanes.ready
         while ready and self._idle:
             waiter = self._idle.popleft()
@@ -82,10 +83,12 @@ class Workers:
                 ready -= 1
 
     async def drained(self, timeout: float) -> bool:
-        """Wait until no record is in flight and none can be taken, at most ``timeout`` seconds; whether so."""
+        """Wait until no record is in flight, none can be taken and none is tried again in time, at most ``timeout``
+        seconds; whether so."""
+        deadline = asyncio.get_running_loop().time() + timeout
         try:
-            async with asyncio.timeout(timeout):
-                while self._lanes.in_flight or self._lanes.ready:
+            async with asyncio.timeout_at(deadline):
+                while self._lanes.in_flight or self._lanes.ready or self._retries.due_by(deadline):
                     self._quiet.clear()
                     await self._quiet.wait()
         except TimeoutError:

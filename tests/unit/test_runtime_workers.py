@@ -55,6 +55,11 @@ class Bench:
         partition = self.lanes.partition(place)
         return partition.tracker.commitable if partition else None
 
+    def above_head(self, place: TopicPartition) -> int:
+        """How many records of the partition the next owner would handle again."""
+        partition = self.lanes.partition(place)
+        return partition.tracker.above_head if partition else 0
+
 
 @asynccontextmanager
 async def bench(handler: Callable[[ConsumedRecord], Awaitable[None]]) -> AsyncIterator[Bench]:
@@ -205,6 +210,107 @@ async def test_draining_fills_the_gaps() -> None:
         assert await made.workers.drained(5)
         assert sorted(made.handled) == [(0, 1), (0, 2), (0, quick)]
         assert made.head(P0) == quick + 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyWaitsError("busy"),
+        DownstreamUnavailableError("away"),
+        ConsumerPausedError("flood", retry_after=0.05),
+    ],
+)
+async def test_draining_tries_again_what_waits_below_a_finished_record(error: Exception) -> None:
+    """A record that waits when partitions go is handled in time, so that nothing above it is handled twice."""
+    passed, down, failures = asyncio.Event(), True, 0
+
+    async def handler(record: ConsumedRecord) -> None:
+        nonlocal failures
+        if record.key == b"quick":
+            passed.set()
+            return
+        await passed.wait()
+        if down:
+            failures += 1
+            raise error
+
+    async with bench(handler) as made:
+        slow, quick = made.feed(P0, b"slow"), made.feed(P0, b"quick")
+        await until(lambda: failures >= 1 and made.handled == [(0, quick)])
+        made.lanes.wind_down()
+        drained = asyncio.create_task(made.workers.drained(60))
+        await until(lambda: failures >= 3)
+        assert not drained.done()
+        down = False
+        assert await drained
+        assert made.handled == [(0, quick), (0, slow)]
+        assert made.head(P0) == quick + 1
+
+
+async def test_draining_waits_for_no_try_beyond_its_deadline() -> None:
+    """A key that waits for an hour keeps nobody: what was finished above it is done again by the next owner."""
+    passed = asyncio.Event()
+
+    async def handler(record: ConsumedRecord) -> None:
+        if record.key == b"stuck":
+            await passed.wait()
+            raise KeyWaitsError("held", retry_after=3600)
+        passed.set()
+
+    async with bench(handler) as made:
+        made.feed(P0, b"stuck")
+        made.feed(P0, b"quick")
+        await until(lambda: made.lanes.in_flight == 0 and len(made.handled) == 1)
+        made.lanes.wind_down()
+        assert await made.workers.drained(60)
+        assert made.head(P0) is None
+        assert made.above_head(P0) == 1
+
+
+async def test_draining_tries_nothing_again_that_no_commit_needs() -> None:
+    """Where nothing above it is finished, a record that fails is left to the next owner at once."""
+    tries = 0
+
+    async def handler(record: ConsumedRecord) -> None:
+        nonlocal tries
+        tries += 1
+        raise DownstreamUnavailableError("away", retry_after=1.0)
+
+    async with bench(handler) as made:
+        made.feed(P0, b"a")
+        await until(lambda: tries == 1 and made.lanes.in_flight == 0)
+        made.lanes.wind_down()
+        assert await made.workers.drained(60)
+        assert (tries, made.lanes.buffered) == (1, 0)
+
+
+async def test_draining_goes_on_where_the_lane_that_tried_is_left() -> None:
+    """The lane that tries for a closed partition may be one that no commit needs; then another one tries."""
+    gates = {key: asyncio.Event() for key in (b"busy-1", b"busy-2", b"busy-3", b"needed", b"newest")}
+    begun: list[bytes | None] = []
+
+    async def handler(record: ConsumedRecord) -> None:
+        begun.append(record.key)
+        if record.key in gates:
+            await gates[record.key].wait()
+        if record.key == b"newest" or (record.key == b"needed" and begun.count(b"needed") == 1):
+            raise DownstreamUnavailableError("away")
+
+    async with bench(handler) as made:
+        for key in (b"busy-1", b"busy-2", b"needed", b"quick"):
+            made.feed(P0, key)
+        await until(lambda: len(made.handled) == 1)
+        last = made.feed(P0, b"busy-3")
+        await until(lambda: b"busy-3" in begun)
+        made.feed(P0, b"newest")
+        gates[b"needed"].set()  # it fails; the newest stood before it, and is the one that tries
+        await until(lambda: b"newest" in begun)
+        made.lanes.wind_down()
+        for gate in gates.values():
+            gate.set()
+        assert await made.workers.drained(60)
+        assert begun.count(b"needed") == 2
+        assert made.head(P0) == last + 1
 
 
 @pytest.mark.parametrize("failures", [1, 2, 5, 40])
