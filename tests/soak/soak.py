@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
+import stamina
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowFailureError
@@ -28,6 +29,7 @@ from temporalio.common import WorkflowIDReusePolicy
 
 from consumers.bridge.routes import ROUTES
 from consumers.bridge.temporal import Delivery, TemporalGateway
+from consumers.errors import RetryLaterError
 from infra.clients.search_attributes import ensure_search_attributes
 from infra.clients.temporal import connect
 from infra.ids import order_id_of
@@ -143,8 +145,13 @@ class Soak:
         )
         for event in ("PickCompleted", "PackCompleted"):
             route = next(route for route in ROUTES if route.event.endswith(f".{event}"))
-            await self._gateway.deliver(Delivery(uuid4(), route, fulfillment.id, {"order_id": order_id}))
+            await self._deliver(Delivery(uuid4(), route, fulfillment.id, {"order_id": order_id}))
         await self._end("fulfillment", fulfillment, expected="SHIPPED")
+
+    @stamina.retry(on=RetryLaterError, attempts=None, timeout=600.0)
+    async def _deliver(self, delivery: Delivery) -> None:
+        """As the bridge does: what Temporal does not take now is sent again, with the same request id."""
+        await self._gateway.deliver(delivery)
 
     async def _end(self, kind: str, handle: Any, *, expected: str | None) -> bool:
         try:
