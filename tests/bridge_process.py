@@ -1,8 +1,9 @@
 """A bridge as a process of its own that reads one topic, on a wire that may lose answers or end it.
 
 Its words are ``bridge_process TOPIC GROUP FAULTS``, the last as :class:`tests.faults.bridge_wire.WireFaults` writes it.
-It prints ``ready`` once it has partitions, and then the event id of each signal that it sends. Addresses come from
-``TIDEGATE_…``, ``BRIDGE_MEMBER`` makes its membership static. Its status is 0 if it stopped with its work done.
+It prints ``ready`` once it has partitions, and then the event id of each signal that is answered. Addresses come from
+``TIDEGATE_…``, ``BRIDGE_MEMBER`` makes its membership static, ``BRIDGE_DRAIN`` is how long it drains at most. Its
+status is 0 if it stopped with its work done.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from dataclasses import replace
 
 from consumers.runtime.backoff import Backoff
 from consumers.runtime.options import RuntimeOptions
@@ -32,6 +34,8 @@ async def work(stop: asyncio.Event, topic: str, group: str, faults: WireFaults) 
         session_timeout=3.0,
         backoff=Backoff(first=0.05, limit=0.5),
     )
+    if drain := os.environ.get("BRIDGE_DRAIN"):
+        options = replace(options, drain_timeout=float(drain), stop_timeout=float(drain) + 10)
     settings = Settings()
     configure_logging(settings, process="bridge")
     with faulty_wire(faults, report=say):

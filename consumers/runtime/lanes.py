@@ -200,13 +200,13 @@ class Lanes(Generic[Place, Item]):
             self._done(lane, done)
             lane.failures = 0
         lane.taken = 0
+        lane.probe = False
         lane.failures += 1
         if not self._accepting:
             self._trim(lane.partition)
             if not lane.items:
                 return False
         if now:
-            lane.probe = False
             if lane.partition.closed:
                 lane.partition.stash.appendleft(lane)
             else:
@@ -258,6 +258,7 @@ class Lanes(Generic[Place, Item]):
         if partition.tracker.newest_finished is not None:
             begun.append(partition.tracker.newest_finished)
         last = max(begun, default=-1)
+        another_tries = False
         for lane in list(partition.lanes.values()):
             while lane.items and lane.items[-1][0] > last:
                 lane.items.pop()
@@ -265,8 +266,11 @@ class Lanes(Generic[Place, Item]):
                 self.buffered -= 1
             if not lane.items:
                 lane.dropped = True
+                another_tries |= lane.probe
                 del partition.lanes[lane.key]
         partition.stash = deque(lane for lane in partition.stash if not lane.dropped)
+        if another_tries:
+            self.try_one(partition)
 
     def drop(self) -> None:
         """Let all partitions go; what comes of records in flight concerns nobody any more."""

@@ -25,6 +25,7 @@ from tests.waiting import until
 REBALANCE_EVERY: Final = 5.0
 AWAY_SECONDS: Final = 30.0
 SELDOM, OFTEN = 0.01, 0.10
+_PATIENCE: Final = 45.0
 _BEGUN: Final = 25
 """Signals after which a chunk of events is in the middle of its way."""
 
@@ -43,7 +44,7 @@ class Faults:
     rebalances: int = 0
     drawn: list[str] = field(default_factory=list)
     sent_twice: list[str] = field(default_factory=list)
-    """Event ids that a process which was told to stop, and the one after it, have both sent."""
+    """Event ids whose signals were answered to a process that was told to stop, and to the one after it."""
     _undisturbed: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def happen(self, acts: Sequence[Act]) -> None:
@@ -100,22 +101,31 @@ class Faults:
     async def told_to_stop(self, chunk: Chunk) -> None:
         """A lone process is told to stop in the middle of its work, and ends what it has begun; the next one does the
         rest and nothing again: ``sent_twice`` names what it does again."""
+        await self._told_to_stop(chunk, WireFaults())
+
+    async def told_to_stop_unheard(self, chunk: Chunk) -> None:
+        """The same while one in ten answers of Temporal is lost, so that some of what it has begun waits for another
+        try; it has as long for that as it needs."""
+        faults = WireFaults(seed=self.chance.getrandbits(32), lost=OFTEN, loses=["signal"])
+        await self._told_to_stop(chunk, faults, drain=_PATIENCE)
+
+    async def _told_to_stop(self, chunk: Chunk, faults: WireFaults, drain: float | None = None) -> None:
         world = self.run.world
         async with self._undisturbed:
             await self.run.passed()
             await asyncio.gather(*(member.leave() for member in self.members))
-            async with bridge_process(world, WireFaults()) as first:
+            async with bridge_process(world, faults, drain=drain) as first:
                 await joined(first)
                 await self.run.publish(chunk)
                 begun = [await first.stdout.readline() for _ in range(_BEGUN)]
                 first.terminate()
-                sent = b"".join(begun) + (await first.communicate())[0]
-                assert first.returncode == 0, "the process did not finish what it had begun"
+                ended, said = await first.communicate()
+                assert first.returncode == 0, f"it did not finish what it had begun: {said.decode()}"
             async with bridge_process(world, WireFaults()) as second:
                 await self.run.passed()
                 second.terminate()
-                rest = (await second.communicate())[0]
-                assert second.returncode == 0, "the process did not finish what it had begun"
+                rest, said_next = await second.communicate()
+                assert second.returncode == 0, f"it did not finish what it had begun: {said_next.decode()}"
             assert rest, "the process was told to stop when it had done everything"
             for member in self.members:
                 member.join()
@@ -124,8 +134,17 @@ class Faults:
             for planned in chunk
             if self.run.plan.roles[planned.event.key] is Role.PLAIN and planned.poison is None
         )
-        signals = Counter((sent + rest).decode().split())
-        self.sent_twice += [event_id for event_id, times in records.items() if signals[event_id] > times]
+        signals = Counter((b"".join(begun) + ended + rest).decode().split())
+        again = [event_id for event_id, times in records.items() if signals[event_id] > times]
+        if again:
+            print(
+                "the process that was told to stop:",
+                said.decode(),
+                "the next one:",
+                said_next.decode(),
+                sep="\n",
+            )
+        self.sent_twice += again
 
     async def _killed(self, where: Literal["before", "after"], chunk: Chunk, member: str = "") -> None:
         faults = WireFaults(lost=SELDOM, die=where, at=self.chance.randint(2, 8))
@@ -175,5 +194,6 @@ ACTS: Final[tuple[Act, ...]] = (
     Faults.broker_killed,
     Faults.answers_lost_often,
     Faults.told_to_stop,
+    Faults.told_to_stop_unheard,
 )
 """Every fault once."""

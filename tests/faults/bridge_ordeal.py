@@ -205,14 +205,15 @@ async def members(world: World, count: int) -> AsyncIterator[list[Member]]:
 
 @asynccontextmanager
 async def bridge_process(
-    world: World, faults: WireFaults, *, member: str = ""
+    world: World, faults: WireFaults, *, member: str = "", drain: float | None = None
 ) -> AsyncIterator[ForkedProcess]:
-    """A bridge as a process of its own; gone at the end of the block."""
+    """A bridge as a process of its own, which drains for ``drain`` seconds at most; gone at the end of the block."""
     settings = world.settings
     assert settings.postgres.dsn is not None
     environment = {
         **os.environ,
         **({"BRIDGE_MEMBER": member} if member else {}),
+        **({"BRIDGE_DRAIN": str(drain)} if drain else {}),
         "TIDEGATE_POSTGRES__DSN": settings.postgres.dsn.get_secret_value(),
         "TIDEGATE_KAFKA__BOOTSTRAP_SERVERS": str(settings.kafka.bootstrap_servers),
         "TIDEGATE_REGISTRY__URL": str(settings.registry.url),

@@ -28,6 +28,8 @@ TURN_AFTER: Final = 5
 """Signals of a run after which a workflow that is ``CONTINUED`` asks for another."""
 CLOSE_AFTER: Final = 8
 """Signals after which one that is ``CLOSING`` ends."""
+_PATIENCE: Final = timedelta(minutes=2)
+"""For the answer of a workflow that has hundreds of signals to handle first, on a machine that others use."""
 TASK_TIMEOUT: Final = timedelta(seconds=2)
 """After which a task is given to a worker again whose answer died with the server."""
 
@@ -128,7 +130,8 @@ class Recipients:
 
     async def told(self, workflow_id: str) -> list[str]:
         """What a workflow has handled; both workers must run."""
-        return await self.client.get_workflow_handle(workflow_id).query(Recipient.told)
+        handle = self.client.get_workflow_handle(workflow_id)
+        return await handle.query(Recipient.told, rpc_timeout=_PATIENCE)
 
     @property
     def _lively(self) -> str:

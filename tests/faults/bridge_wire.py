@@ -13,7 +13,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -28,12 +28,14 @@ from workflows.contracts.base import EVENT_ID_HEADER
 
 @dataclass(frozen=True, slots=True)
 class WireFaults:
-    """``lost`` is the share of signals and of commits whose answer is lost. ``die`` ends the process by SIGKILL at its
-    ``at``-th signal, before Temporal has it or after. ``random_request_ids`` breaks a guard: every try is a new one.
+    """``lost`` is the share of the calls named by ``loses`` whose answer is lost. ``die`` ends the process by SIGKILL
+    at its ``at``-th signal, before Temporal has it or after. ``random_request_ids`` breaks a guard: every try is a new
+    one.
     """
 
     seed: int = 0
     lost: float = 0.0
+    loses: Sequence[str] = ("signal", "commit")
     die: Literal["", "before", "after"] = ""
     at: int = 1
     random_request_ids: bool = False
@@ -65,7 +67,7 @@ class Wire:
 
     def loses(self, call: str) -> bool:
         """Whether the answer to this call is lost."""
-        lost = self._chance.random() < self.share
+        lost = call in self.faults.loses and self._chance.random() < self.share
         self.lost[call] += lost
         return lost
 
@@ -101,16 +103,17 @@ def _nobody(event_id: str) -> None:
 def faulty_wire(faults: WireFaults, report: Callable[[str], None] = _nobody) -> Iterator[Wire]:
     """Every bridge of this process has the wire of ``faults`` while the block runs.
 
-    ``report`` is told the event id of each signal, before Temporal has it.
+    ``report`` is told the event id of each signal whose answer arrives; one that does not arrive is sent again, as it
+    should be.
     """
     wire = Wire(faults)
     send, commit = WorkflowService.signal_workflow_execution, AIOKafkaConsumer.commit
 
     async def signal_workflow_execution(service: Any, req: Any, *args: Any, **kwargs: Any) -> Any:
-        report(json.loads(req.header.fields[EVENT_ID_HEADER].data))
         wire.signal_begins(req)
         answer = await send(service, req, *args, **kwargs)
         wire.signal_taken()
+        report(json.loads(req.header.fields[EVENT_ID_HEADER].data))
         return answer
 
     async def commit_offsets(consumer: Any, *args: Any, **kwargs: Any) -> None:

@@ -137,13 +137,14 @@ class LanesMachine(RuleBasedStateMachine):
     def let_go(self, failing: int) -> None:
         """Partitions go and come back: everything unfinished is read again from the commit.
 
-        What waited is tried again meanwhile, and a closed partition opens; the first tries fail once more.
+        What waited is tried again meanwhile, and for a closed partition one lane tries; the first tries fail once more.
         """
         newest = {partition.place: partition.tracker.newest_finished for partition in self.lanes}
         in_flight = [(self._name(lane)[0], lane.items[lane.taken - 1][0]) for lane in self._busy_lanes()]
         self.lanes.wind_down()
         for partition in self.lanes:
-            self.lanes.open(partition)
+            if not any(lane.probe for lane in partition.lanes.values()):
+                self.lanes.try_one(partition)
             for asleep in partition.lanes.values():
                 if self._name(asleep) in self.waiting:
                     self.lanes.wake(asleep)
@@ -155,11 +156,17 @@ class LanesMachine(RuleBasedStateMachine):
             assert lane.head[0] <= max(begun), "nothing new is begun"
             if failing:
                 failing -= 1
+                probed = lane.probe
                 if self.lanes.again(lane, now=False):
                     self.lanes.wake(lane)
+                if probed:
+                    self.lanes.open(lane.partition)
                 continue
             self.expected[self._name(lane)].remove(lane.head[0])
+            probed, lane.probe = lane.probe, False
             self.lanes.finish(lane)
+            if probed:
+                self.lanes.open(lane.partition)
         for busy in self._busy_lanes():
             assert len(busy.items) >= busy.taken, "what is in flight is not trimmed away"
         for partition in self.lanes:

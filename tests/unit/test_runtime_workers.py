@@ -313,6 +313,30 @@ async def test_draining_goes_on_where_the_lane_that_tried_is_left() -> None:
         assert made.head(P0) == last + 1
 
 
+async def test_draining_lets_another_lane_try_where_the_one_that_was_to_is_left() -> None:
+    """When partitions go, the lane that is to try for a closed one may wait for a worker, and be one that no commit
+    needs: the gap below what is finished is closed all the same."""
+    lanes: Lanes[str, int] = Lanes()
+    lanes.add_partition("p0")
+    for offset, key in enumerate((b"needed", b"done", b"newest")):
+        lanes.put("p0", key, offset, offset)
+    (partition,) = lanes
+    needed, done = lanes.take(), lanes.take()
+    assert needed is not None
+    assert done is not None
+    lanes.finish(done)
+    lanes.again(needed, now=True)  # behind the newest, which is therefore the one that tries
+    lanes.close(partition)
+    assert lanes.take() is None
+    lanes.try_one(partition)
+    lanes.wind_down()
+    lane = lanes.take()
+    assert lane is needed
+    assert lane.probe
+    lanes.finish(lane)
+    assert partition.tracker.commitable == 2
+
+
 @pytest.mark.parametrize("failures", [1, 2, 5, 40])
 def test_backoff_doubles_to_its_limit(failures: int) -> None:
     """Waits double up to the limit, and jitter only shortens them."""
