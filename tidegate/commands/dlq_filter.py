@@ -14,6 +14,7 @@ from consumers.replay.errors import InvalidSelectionError
 from consumers.replay.letters import FOREIGN, LetterFilter
 from consumers.replay.moment import parse_moment
 from consumers.replay.place import Place
+from tidegate.event_types import event_types
 
 _MOMENT = "ISO 8601 (UTC unless it says otherwise), or how long ago: 90s, 15m, 2h, 3d."
 
@@ -79,7 +80,7 @@ def query(
     place = Place.parse(where) if where is not None and ":" in where else None
     letters = LetterFilter(
         reasons=frozenset(reasons or ()),
-        types=frozenset(types or ()),
+        types=event_types(types),
         keys=frozenset(keys or ()),
         events=frozenset(events or ()),
         place=place,

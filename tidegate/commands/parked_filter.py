@@ -10,6 +10,7 @@ import typer
 
 from consumers.replay.moment import parse_moment
 from consumers.replay.parked import ParkedFilter
+from tidegate.event_types import event_types
 
 WorkflowOption = Annotated[
     list[str] | None, typer.Option(help="Only what waits for this workflow id; may be repeated.")
@@ -40,7 +41,7 @@ def parked_filter(
     return ParkedFilter(
         events=frozenset(events or ()),
         workflows=frozenset(workflows or ()),
-        types=frozenset(types or ()),
+        types=event_types(types),
         keys=frozenset(keys or ()),
         routes=frozenset(routes or ()),
         parked_before=parse_moment(older_than, now=datetime.now(UTC)) if older_than else None,

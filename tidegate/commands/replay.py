@@ -22,6 +22,7 @@ from tidegate.commands.replay_output import (
     tally_progress,
 )
 from tidegate.console import JsonOption, emit_json, emit_table, run, serve
+from tidegate.event_types import event_types
 
 _MOMENT = "ISO 8601 (UTC unless it says otherwise), or how long ago: 90s, 15m, 2h, 3d."
 
@@ -80,7 +81,7 @@ def register(app: typer.Typer) -> None:
             from_offset=from_offset,
             to_offset=to_offset,
             keys=frozenset(key or ()),
-            types=frozenset(type_ or ()),
+            types=event_types(type_),
         )
         if execute:
             serve(lambda stop: _execute(selection, rate, stop, json))
