@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -38,14 +39,15 @@ def run(tree: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_is_written_passes_the_checks(tree: Path) -> None:
+def test_what_is_written_passes_the_checks(tree: Path, pytestconfig: pytest.Config) -> None:
     """Format, lint, types, layers, determinism: as `make check` asks of everything."""
+    types = str(pytestconfig.cache.mkdir("mypy")) if pytestconfig.cache else os.devnull
     written = [str(path) for path in NEW.files.values()]
     registries = ["workflows/contracts/__init__.py", "workflows/worker.py", "workflows/policies.py"]
     for words in (
         ("-m", "ruff", "format", "--check", *written, *registries, "tests/replay/scenarios.py"),
         ("-m", "ruff", "check", *written, *registries, "tests/replay/scenarios.py"),
-        ("-m", "mypy", "--follow-imports=silent", *written),
+        ("-m", "mypy", "--follow-imports=silent", "--cache-dir", types, *written),
         ("-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"),
         ("-m", "workflows.determinism"),
     ):

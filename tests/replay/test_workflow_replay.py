@@ -15,9 +15,15 @@ STORED = sorted(HISTORIES.glob("*/*/*.json"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def failures() -> dict[str, str]:
-    """What does not replay, by path."""
-    return await replay(todays_replayer(), STORED)
+async def failures(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What does not replay, by path, of the histories that this run has tests of."""
+    here = [
+        item
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    ]
+    asked = {item.callspec.params["path"] for item in here if item.function is test_a_stored_history_replays}
+    return await replay(todays_replayer(), [path for path in STORED if path in asked])
 
 
 def name_of(path: Path) -> str:
