@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local import Stack
+from infra.local import Component, Stack
 from infra.settings import Settings
 from tests.forked import ForkedProcess, fork_tidegate
-from tidegate.bootstrap import prepare
+from tests.template_databases import migrate_empty
+from tidegate.bootstrap import MAIN_ROOMS, UPSTREAM_ROOMS, prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,13 @@ class Workplace:
 
 @asynccontextmanager
 async def workplace(stack: Stack, home: Path, dsn: str, upstream_dsn: str) -> AsyncIterator[Workplace]:
-    """A workplace on the servers of ``stack`` with the two databases migrated, topics and schemas applied."""
+    """A workplace on the servers of ``stack``: the two empty databases migrated, topics applied.
+
+    The registry of ``stack`` has the schemas already, and the cache its ids.
+    """
     environment = {
         **stack.environment(),
-        "TIDEGATE_REGISTRY__PREFER_CACHE": "true",  # what `prepare` has just filled
+        "TIDEGATE_REGISTRY__PREFER_CACHE": "true",
         "TIDEGATE_HOME": str(home),
         "TIDEGATE_POSTGRES__DSN": dsn,
         "TIDEGATE_POSTGRES__UPSTREAM_DSN": upstream_dsn,
@@ -70,5 +74,9 @@ async def workplace(stack: Stack, home: Path, dsn: str, upstream_dsn: str) -> As
             "temporal": {"address": addresses.temporal_address},
         }
     )
-    await prepare(settings)
+    await asyncio.gather(
+        migrate_empty(dsn, MAIN_ROOMS),
+        migrate_empty(upstream_dsn, UPSTREAM_ROOMS),
+        prepare(settings, {Component.KAFKA}),
+    )
     yield Workplace(environment, settings)

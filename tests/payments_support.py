@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 import outbox
+from infra.migrations import MigrationRoom
 from services import payments
 from services.payments import Payments, PaymentView
 from services.payments.http_provider import HttpPaymentProvider
@@ -100,11 +101,18 @@ def _view(row: dict[str, Any]) -> BooksView:
 
 @asynccontextmanager
 async def open_desk(
-    dsn: str, *, guard: Sequence[Callable[[PaymentProvider], PaymentProvider]] = (), timeout: float = 10.0
+    dsn: str,
+    *,
+    guard: Sequence[Callable[[PaymentProvider], PaymentProvider]] = (),
+    timeout: float = 10.0,
+    rooms: Sequence[MigrationRoom] = (),
 ) -> AsyncIterator[Desk]:
-    """A desk on the empty database at ``dsn``; ``guard`` are wrappers around the adapter."""
+    """A desk on the empty database at ``dsn``; ``guard`` are wrappers around the adapter.
+
+    The tables of ``rooms`` stand beside its own.
+    """
     engine = create_async_engine(make_url(dsn).set(drivername="postgresql+asyncpg"), pool_size=8)
-    async with migrated(dsn, PAYMENT_ROOMS) as database:
+    async with migrated(dsn, tuple(dict.fromkeys((*PAYMENT_ROOMS, *rooms)))) as database:
         try:
             books = Books(async_sessionmaker(engine, class_=AsyncSession))
             async with (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from infra.ids import order_id_of
-from infra.migrations import migrate
 from services.carts import Carts
 from services.ims import Ims, StockRow
 from services.oms import Oms
@@ -94,8 +92,7 @@ class Goods:
 @asynccontextmanager
 async def open_goods(dsn: str) -> AsyncIterator[Goods]:
     """The services on the empty database at ``dsn``."""
-    async with open_desk(dsn) as desk:
-        await asyncio.to_thread(migrate, dsn, SERVICE_ROOMS)
+    async with open_desk(dsn, rooms=SERVICE_ROOMS) as desk:
         sessions, outbox = desk.database.sessions, desk.database.outbox
         yield Goods(
             desk.database,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 import outbox
 from infra.ids import order_id_of
-from infra.migrations import MigrationRoom, migrate
+from infra.migrations import MigrationRoom
 from outbox import Outbox
 from schemas.codec import Codec
 from schemas.event import Event
@@ -22,6 +21,7 @@ from schemas.ids import SchemaIds
 from services import carts, ims, oms, returns, sms, wms
 from services.label_carrier import Label, LabelCarrier
 from services.oms import OrderLine, OrderSubmission
+from tests.template_databases import migrate_empty
 
 SERVICE_ROOMS = (
     outbox.MIGRATIONS,
@@ -95,8 +95,8 @@ class Database:
 async def migrated(
     dsn: str, rooms: Sequence[MigrationRoom], *, connections: int = 8
 ) -> AsyncIterator[Database]:
-    """The database at ``dsn`` with the tables of ``rooms``."""
-    await asyncio.to_thread(migrate, dsn, rooms)
+    """The empty database at ``dsn`` with the tables of ``rooms``."""
+    await migrate_empty(dsn, rooms)
     engine = create_async_engine(
         make_url(dsn).set(drivername="postgresql+asyncpg"), pool_size=connections, max_overflow=0
     )

@@ -18,6 +18,7 @@ from infra.local.stack import ServerFactory, process_factories
 from infra.settings import RegistrySettings
 from schemas.registry import Registry
 from tests.containers import container_factories
+from tests.template_databases import drop_templates
 
 TEST_OPTIONS = StackOptions(
     fsync=False, temporal_dynamic_config=('history.transferProcessorUpdateAckInterval="1s"',)
@@ -76,13 +77,17 @@ async def session_stack(home: Path, report: Callable[[str], None]) -> AsyncItera
         home, (), TEST_OPTIONS, given=given, factories=factories, report=report
     ) as stack:
         yield SessionStack(stack)
+        for dsn in (given.postgres_dsn, given.upstream_dsn):
+            if dsn is not None:
+                await drop_templates(dsn)
 
 
 @contextlib.asynccontextmanager
 async def fresh_database(server_dsn: str) -> AsyncIterator[str]:
     """The address of a new empty database on the server of ``server_dsn``; dropped afterwards."""
     name = f"test_{secrets.token_hex(6)}"
-    await _execute(server_dsn, f'CREATE DATABASE "{name}"')
+    # copied as files, not logged page by page, which writes everything twice
+    await _execute(server_dsn, f'CREATE DATABASE "{name}" STRATEGY FILE_COPY')
     try:
         yield make_url(server_dsn).set(database=name).render_as_string(hide_password=False)
     finally:

@@ -23,7 +23,6 @@ from temporalio import activity
 from temporalio.common import RetryPolicy
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from infra.migrations import migrate
 from services import checkouts, oms
 from services.checkouts import Checkouts
 from services.oms import Oms
@@ -173,11 +172,10 @@ async def shop(
             if isinstance(value, ActivityContract):
                 monkeypatch.setattr(module, name, hurried(value))
     async with (
-        open_desk(postgres_dsn) as desk,
+        open_desk(postgres_dsn, rooms=(oms.MIGRATIONS, checkouts.MIGRATIONS)) as desk,
         new_namespace(temporal_address) as world,
         contextlib.AsyncExitStack() as workers,
     ):
-        await asyncio.to_thread(migrate, postgres_dsn, [oms.MIGRATIONS, checkouts.MIGRATIONS])
         sessions, outbox = desk.database.sessions, desk.database.outbox
         orders, mishaps = Oms(sessions, outbox), Mishaps()
         running = Shop(world, desk, Checkouts(sessions, outbox), orders, mishaps)
