@@ -1,8 +1,9 @@
 """Fixtures that every test may ask for.
 
-Servers are shared by the whole session, so tests keep apart by what they use on them: databases are new for
-each test; topics, groups, task queues and workflow ids carry the ``unique`` suffix of the test.
-A test that stops or kills a server of ``stack`` starts it again before it ends.
+Servers are shared by the whole session, and the registry by all workers of a run, so tests keep apart by what they
+use on them: databases are new for each test; topics, groups, task queues and workflow ids carry the ``unique``
+suffix of the test. A test that stops or kills a server of ``stack`` starts it again before it ends; the registry is
+not its to stop.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from infra.local import EVERYTHING, Component, Stack
 from infra.local.skipping import time_skipping_server as fetch_time_skipping_server
 from infra.memory import settle_collector
 from tests.scheduling import OneLoopAtATime, longest_first
-from tests.stack import SessionStack, fresh_database, session_stack
+from tests.shared_registry import RegistryHost
+from tests.stack import TEST_OPTIONS, SessionStack, fresh_database, session_factories, session_stack
 
 if TYPE_CHECKING:
     from tests.bridge_support import World
 
 _SESSION_STACK = pytest.StashKey[SessionStack]()
+_REGISTRY_HOST = pytest.StashKey[RegistryHost]()
 
 
 def _required(address: str | None) -> str:
@@ -41,7 +44,12 @@ async def servers(
     """Starts servers when asked; the fixtures below are what tests want."""
     home = tmp_path_factory.mktemp("tidegate")
     terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-    async with session_stack(home, report=terminal.write_line if terminal else print) as running:
+    worker = getattr(pytestconfig, "workerinput", {})
+    async with session_stack(
+        home,
+        report=terminal.write_line if terminal else print,
+        registry_host=worker.get("registry_host"),
+    ) as running:
         pytestconfig.stash[_SESSION_STACK] = running
         yield running
 
@@ -120,6 +128,22 @@ def pytest_configure() -> None:
     """Hear Ctrl-C, as do the processes of tests: a shell that starts a run in the background tells it not to."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker who has the registry of the run."""
+    stash = node.config.stash
+    if _REGISTRY_HOST not in stash:
+        stash[_REGISTRY_HOST] = RegistryHost(session_factories, TEST_OPTIONS)
+    node.workerinput["registry_host"] = stash[_REGISTRY_HOST].address
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the registry of the run, after its workers."""
+    host = config.stash.get(_REGISTRY_HOST, None)
+    if host is not None:
+        host.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

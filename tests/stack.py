@@ -18,6 +18,7 @@ from infra.local.stack import ServerFactory, process_factories
 from infra.settings import RegistrySettings
 from schemas.registry import Registry
 from tests.containers import container_factories
+from tests.shared_registry import SharedRegistry
 from tests.template_databases import drop_templates
 
 TEST_OPTIONS = StackOptions(
@@ -30,10 +31,10 @@ within a second, not within half a minute: a test of what it has forgotten waits
 class SessionStack:
     """A stack that starts nothing before it is asked."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, registered: bool = False) -> None:
         self._stack = stack
         self._one_at_a_time = asyncio.Lock()
-        self._registered = False
+        self._registered = registered
 
     @property
     def stack(self) -> Stack:
@@ -69,14 +70,22 @@ def session_factories() -> Mapping[Component, ServerFactory]:
 
 
 @contextlib.asynccontextmanager
-async def session_stack(home: Path, report: Callable[[str], None]) -> AsyncIterator[SessionStack]:
-    """The stack of one test session; nothing of it runs afterwards."""
+async def session_stack(
+    home: Path, report: Callable[[str], None], registry_host: str | None = None
+) -> AsyncIterator[SessionStack]:
+    """The stack of one test session; nothing of it runs afterwards.
+
+    ``registry_host`` is the address of the run's :class:`~tests.shared_registry.RegistryHost`, if it has one.
+    """
     given = addresses_given(settings_given())
-    factories = await asyncio.to_thread(session_factories)
+    factories = dict(await asyncio.to_thread(session_factories))
+    if registry_host is not None:
+        shared = home.parents[1] / "registry"  # beside the folders of the workers
+        factories[Component.REGISTRY] = lambda *_: SharedRegistry(registry_host, shared)
     async with running_stack(
         home, (), TEST_OPTIONS, given=given, factories=factories, report=report
     ) as stack:
-        yield SessionStack(stack)
+        yield SessionStack(stack, registered=registry_host is not None and given.registry_url is None)
         for dsn in (given.postgres_dsn, given.upstream_dsn):
             if dsn is not None:
                 await drop_templates(dsn)
