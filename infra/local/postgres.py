@@ -146,6 +146,7 @@ class LocalPostgres(LocalServer):
                 *sync,
             ],
             cwd=self.data,
+            env={**os.environ, "TZ": "UTC"},  # as the server is told; unset, it is looked for in every file of zones
             capture_output=True,
             text=True,
             user=user[0] if user else None,
