@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from infra.local import EVERYTHING, Component, Stack
 from infra.local.skipping import time_skipping_server as fetch_time_skipping_server
@@ -27,6 +29,12 @@ from tests.stack import TEST_OPTIONS, SessionStack, fresh_database, session_fact
 
 if TYPE_CHECKING:
     from tests.bridge_support import World
+
+# No property is judged by a clock: these machines are shared, and a slow draw says nothing about the code.
+hypothesis_settings.register_profile(
+    "no clock", parent=hypothesis_settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("no clock")
 
 _SESSION_STACK = pytest.StashKey[SessionStack]()
 _REGISTRY_HOST = pytest.StashKey[RegistryHost]()

@@ -69,7 +69,7 @@ def events() -> st.SearchStrategy[Event]:
 
 
 @given(event=events())
-@settings(deadline=None, max_examples=tries(100, 3_000))
+@settings(max_examples=tries(100, 3_000))
 def test_every_event_survives_its_bytes_and_its_json(codec: Codec, event: Event) -> None:
     """Encoding and decoding, to Avro and to JSON, gives back the same event, to the last digit."""
     assert codec.decode(codec.encode(event)) == event
@@ -78,7 +78,7 @@ def test_every_event_survives_its_bytes_and_its_json(codec: Codec, event: Event)
 
 
 @given(event=events(), data=st.data())
-@settings(deadline=None, max_examples=tries(150, 5_000))
+@settings(max_examples=tries(150, 5_000))
 def test_mutated_bytes_are_an_event_or_a_decode_error(
     codec: Codec, event: Event, data: st.DataObject
 ) -> None:
@@ -101,14 +101,14 @@ def test_mutated_bytes_are_an_event_or_a_decode_error(
 
 
 @given(number=st.integers(1, len(EVENTS)), body=st.binary(max_size=400))
-@settings(deadline=None, max_examples=tries(150, 5_000))
+@settings(max_examples=tries(150, 5_000))
 def test_random_bytes_are_an_event_or_a_decode_error(codec: Codec, number: int, body: bytes) -> None:
     """Any bytes behind a known id are an event or a DecodeError, nothing else."""
     _is_event_or_error(codec, b"\x00" + number.to_bytes(4, "big") + body)
 
 
 @given(number=st.integers(1, len(EVENTS)), part=st.binary(min_size=1, max_size=8))
-@settings(deadline=None, max_examples=tries(30, 500))
+@settings(max_examples=tries(30, 500))
 def test_large_hostile_values_take_memory_in_proportion(codec: Codec, number: int, part: bytes) -> None:
     """A value of 1 MiB made of any repeated bytes takes at most 16 times its size to refuse or to read."""
     value = b"\x00" + number.to_bytes(4, "big") + part * ((1 << 20) // len(part) - 5)

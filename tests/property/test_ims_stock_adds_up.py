@@ -63,7 +63,7 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
 
 
 @given(rounds=st.lists(st.lists(_STEP, min_size=1, max_size=6), min_size=1, max_size=6))
-@settings(max_examples=tries(20, 300), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(20, 300), suppress_health_check=list(HealthCheck))
 async def test_stock_adds_up(database: Database, rounds: list[list[Step]]) -> None:
     """Loaded + received = on hand + reserved + consumed, after every round of steps taken at once.
 

@@ -62,7 +62,7 @@ async def connection(postgres_dsn: str) -> AsyncIterator[asyncpg.Connection[Any]
 )
 @example(replace(_PLAIN, subject=""))
 @example(replace(_PLAIN, subject=_LONGEST, causation_id=_LONGEST + "y"))
-@settings(max_examples=tries(100, 1000), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(100, 1000), suppress_health_check=list(HealthCheck))
 async def test_headers_are_those_of_the_envelope(
     connection: asyncpg.Connection[Any], envelope: Envelope
 ) -> None:

@@ -53,7 +53,6 @@ Poll = Callable[[], Awaitable[list[tuple[str, int]]]]
 )
 @settings(
     max_examples=tries(4, 40),
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],  # shrinking what depends on timing only takes time
 )

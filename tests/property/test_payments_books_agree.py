@@ -73,7 +73,7 @@ async def desk(postgres_dsn: str) -> AsyncIterator[Desk]:
     error=st.sampled_from([0.0, 0.2]),
     lost=st.sampled_from([0.0, 0.4]),
 )
-@settings(max_examples=tries(15, 200), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(15, 200), suppress_health_check=list(HealthCheck))
 async def test_the_books_agree(
     desk: Desk, before: Sequence[Step], rounds: list[list[Step]], seed: int, error: float, lost: float
 ) -> None:

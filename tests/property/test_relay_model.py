@@ -120,7 +120,6 @@ def _tell(stories: int, *, transactional: bool, guards: Guards, steps: int = 50)
     limits = settings(
         max_examples=stories,
         stateful_step_count=steps,
-        deadline=None,
         derandomize=True,
         phases=[Phase.generate],
     )

@@ -93,7 +93,6 @@ _names = itertools.count()
 @given(lines=_LINES, rounds=_rounds())
 @settings(
     max_examples=tries(10, 150),
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink an example takes minutes on a database
 )

@@ -63,7 +63,7 @@ def _numbers(load: Load) -> tuple[int, int, int]:
     return load.buffered, load.total, load.unfinished
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32),
     span=st.integers(20, 400),

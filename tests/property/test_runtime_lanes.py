@@ -212,9 +212,7 @@ class LanesMachine(RuleBasedStateMachine):
         assert left <= self.busy, "only what is in flight may be left"
 
 
-LanesMachine.TestCase.settings = settings(
-    max_examples=tries(60, 1_000), stateful_step_count=60, deadline=None
-)
+LanesMachine.TestCase.settings = settings(max_examples=tries(60, 1_000), stateful_step_count=60)
 TestLanes = LanesMachine.TestCase
 
 

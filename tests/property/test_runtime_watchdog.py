@@ -28,7 +28,7 @@ def test_what_comes_back_in_time_is_never_given_up(steps: list[float], quiet: fl
     assert verdicts(looks) == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=st.lists(STEPS, min_size=150, max_size=200))
 def test_what_stays_away_is_given_up_once_its_time_is_over(steps: list[float]) -> None:
     """One look after the patience is over at the latest, and not before; the next time takes twice as long."""
