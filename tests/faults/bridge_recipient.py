@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+import stamina
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import (
     HandleSignalInput,
     Interceptor,
@@ -28,8 +30,9 @@ TURN_AFTER: Final = 5
 """Signals of a run after which a workflow that is ``CONTINUED`` asks for another."""
 CLOSE_AFTER: Final = 8
 """Signals after which one that is ``CLOSING`` ends."""
-_PATIENCE: Final = timedelta(minutes=2)
-"""For the answer of a workflow that has hundreds of signals to handle first, on a machine that others use."""
+_PATIENCE: Final = timedelta(minutes=5)
+"""For the answer of a workflow that has hundreds of signals to handle first, on a machine that others use: the server
+gives up a question after ten seconds."""
 TASK_TIMEOUT: Final = timedelta(seconds=2)
 """After which a task is given to a worker again whose answer died with the server."""
 
@@ -131,7 +134,10 @@ class Recipients:
     async def told(self, workflow_id: str) -> list[str]:
         """What a workflow has handled; both workers must run."""
         handle = self.client.get_workflow_handle(workflow_id)
-        return await handle.query(Recipient.told, rpc_timeout=_PATIENCE)
+        async for attempt in stamina.retry_context(on=_not_in_time, attempts=None, timeout=_PATIENCE):
+            with attempt:
+                return await handle.query(Recipient.told)
+        raise AssertionError  # the last attempt returns or raises
 
     @property
     def _lively(self) -> str:
@@ -151,3 +157,10 @@ class Recipients:
             workflow_runner=UnsandboxedWorkflowRunner(),
             max_cached_workflows=200,
         )
+
+
+def _not_in_time(error: Exception) -> bool:
+    return isinstance(error, RPCError) and error.status in {
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+    }
