@@ -27,7 +27,8 @@ class StackOptions:
     ``keep_data`` keeps what the last stack in the same home stored, Temporal's history included; without it
     every stack starts empty and Temporal keeps its history in memory, which is about four times faster.
     ``temporal_on_file`` lets Temporal alone survive a restart *within* the life of a stack.
-    ``fsync=False`` is for tests: PostgreSQL then survives a killed process, but not a power failure.
+    ``fsync=False`` is for tests: PostgreSQL then survives a killed process, but not a power failure, and keeps data
+    that is thrown away in memory where there is much.
     ``temporal_dynamic_config`` holds ``KEY=VALUE`` pairs, such as ``frontend.namespaceRPS=20``.
     """
 

