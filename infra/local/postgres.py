@@ -98,6 +98,8 @@ class LocalPostgres(LocalServer):
             "shared_buffers": "128MB",
             "fsync": "on" if self.options.fsync else "off",
             "full_page_writes": "on" if self.options.fsync else "off",
+            # where servers are killed: beside the data, with which it goes
+            "dynamic_shared_memory_type": "posix" if self.options.fsync else "mmap",
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
@@ -193,23 +195,32 @@ def _forget_lost_homes() -> None:
     """Remove data whose home was removed, and with it the mark that belongs to the data; in memory also what a killed
     process has left."""
     for place in (_PUBLIC, _MEMORY):
-        if not place.is_dir():
+        folder = _folder(place)
+        if not _is_ours(folder):
             continue
-        for owner in _own_folder(place).glob(f"*{_OWNER}"):
+        for owner in folder.glob(f"*{_OWNER}"):
             with contextlib.suppress(FileNotFoundError):  # another stack that starts now may be as quick
                 mark, _, pid = owner.read_text().strip().partition("\n")
-                killed = place == _MEMORY and not psutil.pid_exists(int(pid or -1))
+                killed = place == _MEMORY and not psutil.pid_exists(int(pid))
                 if killed or not Path(mark).exists():
                     shutil.rmtree(owner.with_suffix(""), ignore_errors=True)
                     owner.unlink(missing_ok=True)
 
 
 def _own_folder(place: Path) -> Path:
-    folder = place / f"tidegate-{os.geteuid()}"
+    folder = _folder(place)
     folder.mkdir(mode=0o755, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+    if not _is_ours(folder):
         raise StackError(f"{folder} belongs to somebody else: remove it, or run tidegate as an ordinary user")
     return folder
+
+
+def _folder(place: Path) -> Path:
+    return place / f"tidegate-{os.geteuid()}"
+
+
+def _is_ours(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.geteuid()
 
 
 def _has_room(memory: Path) -> bool:

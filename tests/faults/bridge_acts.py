@@ -26,6 +26,7 @@ REBALANCE_EVERY: Final = 5.0
 AWAY_SECONDS: Final = 30.0
 SELDOM, OFTEN = 0.01, 0.10
 _PATIENCE: Final = 45.0
+"""Seconds in which a process that was told to stop may try again what was not answered, on a busy machine."""
 _BEGUN: Final = 25
 """Signals after which a chunk of events is in the middle of its way."""
 

@@ -115,7 +115,7 @@ async def _hold_back(dsn: str, sent: list[Row]) -> None:
 
 async def _restore_beside(server: LocalPostgres, dsn: str, sent: list[Row]) -> None:
     """By pg_dump and pg_restore into another database of the same cluster."""
-    dump = server.data.parent / "outbox.dump"
+    dump = server.home / "outbox.dump"
     await _execute(dsn, "CREATE DATABASE restored")
     restored = make_url(dsn).set(database="restored").render_as_string(hide_password=False)
     programs = server.programs

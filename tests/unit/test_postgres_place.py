@@ -45,6 +45,18 @@ def test_little_memory_is_left_alone(memory: Path, tmp_path: Path, monkeypatch: 
     assert not LocalPostgres(tmp_path / "home", thrown_away).data.is_relative_to(tmp_path / "nowhere")
 
 
+def test_a_folder_of_somebody_else_is_passed_over(memory: Path, tmp_path: Path) -> None:
+    """Who keeps nothing in memory neither makes a folder there nor follows one that leads elsewhere."""
+    postgres._forget_lost_homes()
+    assert list(memory.iterdir()) == []
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "theirs").mkdir(parents=True)
+    (elsewhere / "theirs.home").write_text(f"{tmp_path / '-'}\n{NOBODY}\n")
+    (memory / f"tidegate-{os.geteuid()}").symlink_to(elsewhere)
+    postgres._forget_lost_homes()
+    assert (elsewhere / "theirs").exists()
+
+
 def test_what_killed_processes_left_in_memory_is_removed(memory: Path, tmp_path: Path) -> None:
     """Data of a process that lives, whose home is there, stays; on the disk that of one that has ended does as well."""
     mark = tmp_path / "mark"

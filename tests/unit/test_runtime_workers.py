@@ -268,20 +268,47 @@ async def test_draining_waits_for_no_try_beyond_its_deadline() -> None:
 
 
 async def test_draining_tries_nothing_again_that_no_commit_needs() -> None:
-    """Where nothing above it is finished, a record that fails is left to the next owner at once."""
-    tries = 0
+    """Where nothing above it is finished, a record that fails now, or waits already, is left to the next owner."""
+    release, tries = asyncio.Event(), 0
 
     async def handler(record: ConsumedRecord) -> None:
         nonlocal tries
         tries += 1
-        raise DownstreamUnavailableError("away", retry_after=1.0)
+        if record.partition == 0:
+            await release.wait()
+        raise DownstreamUnavailableError("away", retry_after=0.01 if record.partition == 0 else 1.0)
 
     async with bench(handler) as made:
-        made.feed(P0, b"a")
-        await until(lambda: tries == 1 and made.lanes.in_flight == 0)
+        made.feed(P0, b"fails now")
+        made.feed(P1, b"waits already")
+        await until(lambda: tries == 2 and made.lanes.in_flight == 1)
+        made.lanes.wind_down()
+        release.set()
+        assert await made.workers.drained(60)
+        assert (tries, made.lanes.buffered) == (2, 0)
+
+
+async def test_draining_ends_when_nothing_is_tried_after_all() -> None:
+    """A partition that opens with nothing to try but what waits far longer keeps nobody."""
+    passed = asyncio.Event()
+
+    async def handler(record: ConsumedRecord) -> None:
+        if record.partition == 0:
+            raise ConsumerPausedError("flood", retry_after=0.2)
+        if record.key == b"stuck":
+            await passed.wait()
+            raise KeyWaitsError("held", retry_after=3600)
+        passed.set()
+
+    async with bench(handler) as made:
+        made.feed(P1, b"stuck")
+        made.feed(P1, b"quick")
+        await until(lambda: made.lanes.in_flight == 0 and len(made.handled) == 1)
+        made.feed(P0, b"bad")
+        await until(lambda: all(partition.closed for partition in made.lanes))
         made.lanes.wind_down()
         assert await made.workers.drained(60)
-        assert (tries, made.lanes.buffered) == (1, 0)
+        assert made.above_head(P1) == 1
 
 
 async def test_draining_goes_on_where_the_lane_that_tried_is_left() -> None:
