@@ -34,7 +34,7 @@ from services.errors import IllegalTransitionError, InvalidOrderError, ServiceEr
 from services.oms.states import ORDER, CancellationStatus, OrderState, answer_to_cancellation
 from services.oms.tables import cancellations, order_lines, orders, submissions
 from services.oms.views import Cancellation, OrderView, read_counts, read_lines, read_orders
-from services.oms.withdrawal import lock_paid, note_withdrawal, refuse_other_flow, refuse_withdrawn
+from services.oms.withdrawal import lock_paid, note_withdrawal, refuse_other_order, refuse_withdrawn
 from services.order_rules import reasons_against, storable
 from services.orders import OrderLine, OrderSubmission
 from services.publishing import DIRECT, PAID, Publisher, utc_now
@@ -88,9 +88,10 @@ class Oms:
         """Make the order, in state CREATED, and return its id; where it exists, change nothing.
 
         Publishes nothing: OrderCreated is a step of its own (003, "Emit Order Created Event"). Raises
-        :class:`InvalidOrderError` for a submission that is invalid, :class:`IllegalTransitionError` for
-        one that was rejected or withdrawn before, or whose order is there in the other flow: a paid order is
-        not fulfilled as a direct one because its request came again on the other way.
+        :class:`InvalidOrderError` for a submission that is invalid or whose request id another order has,
+        :class:`IllegalTransitionError` for one that was rejected or withdrawn before, or whose order is there in
+        the other flow: a paid order is not fulfilled as a direct one because its request came again on the other
+        way.
         """
         if reasons := reasons_against(submission):
             raise InvalidOrderError(f"order {submission.order_id} is invalid: {'; '.join(reasons)}")
@@ -115,13 +116,13 @@ class Oms:
                     version=0,
                     created_at=utc_now(),
                 )
-                .on_conflict_do_nothing(index_elements=[orders.c.order_id])
+                .on_conflict_do_nothing()  # on either key: attempts at the same moment may meet at the second one
                 .returning(orders.c.order_id)
             )
             if (await session.execute(order)).scalar_one_or_none() is not None:
                 await session.execute(insert(order_lines), _line_rows(submission))
             else:
-                await refuse_other_flow(session, submission.order_id, flow)
+                await refuse_other_order(session, submission.order_id, submission.request_id, flow)
         return submission.order_id
 
     async def withdraw_order(self, order_id: str, reason: str) -> None:

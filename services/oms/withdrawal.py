@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.errors import IllegalTransitionError
+from services.errors import IllegalTransitionError, InvalidOrderError
 from services.oms.tables import orders, withdrawals
 from services.publishing import utc_now
 
@@ -35,8 +35,17 @@ async def note_withdrawal(session: AsyncSession, order_id: str) -> None:
     await session.execute(withdrawn.on_conflict_do_nothing())
 
 
-async def refuse_other_flow(session: AsyncSession, order_id: str, flow: str) -> None:
-    """Raise :class:`IllegalTransitionError` where the order is there in another flow than ``flow``."""
+async def refuse_other_order(session: AsyncSession, order_id: str, request_id: str, flow: str) -> None:
+    """The order could not be made: pass where it is there, in ``flow``.
+
+    Raises :class:`IllegalTransitionError` where it is there in another flow, :class:`InvalidOrderError` where it is
+    not there, and what stood in its way is another order of the same request.
+    """
     standing = select(orders.c.flow).where(orders.c.order_id == order_id)
-    if (found := (await session.execute(standing)).scalar_one_or_none()) not in (None, flow):
+    found = (await session.execute(standing)).scalar_one_or_none()
+    if found is None:
+        raise InvalidOrderError(
+            f"order {order_id} cannot be made: request_id {request_id} is taken by another order"
+        )
+    if found != flow:
         raise IllegalTransitionError(f"order {order_id} is there as a {found} order, and is no {flow} one")

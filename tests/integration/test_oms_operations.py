@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 from temporalio.exceptions import ApplicationError
 
 from infra.ids import derived_id
@@ -253,6 +254,22 @@ async def test_at_once_is_once(oms: Oms, database: Database) -> None:
     published = await database.published()
     assert [one.name for one in published] == ["OrderCreated", "OrderReserved", "OrderCancelRequested"]
     assert [one.sequence for one in published] == [1, 2, 3]
+
+
+async def test_a_request_has_one_order(oms: Oms, database: Database) -> None:
+    """Where another order stands for the request, that is said in words, and not by an error of the database.
+
+    Attempts at the same moment that meet at the key of the request, and not at that of the order, go the same way.
+    """
+    wanted = submission()
+    another = (
+        "INSERT INTO oms.orders (order_id, request_id, customer_id, currency, ordered_at, flow, state, version, "
+        "created_at) VALUES ('another', :request_id, 'c-1', 'EUR', now(), 'direct', 'CREATED', 0, now())"
+    )
+    async with database.engine.begin() as connection:
+        await connection.execute(text(another), {"request_id": wanted.request_id})
+    with pytest.raises(InvalidOrderError, match=f"request_id {wanted.request_id} is taken by another order"):
+        await oms.create_order(wanted)
 
 
 async def test_the_net_amount_in_the_table_is_the_line_s(oms: Oms, database: Database) -> None:
