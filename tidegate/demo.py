@@ -8,12 +8,12 @@ server is prepared as soon as it answers, while others still start.
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from infra.errors import MisuseError
+from infra.loading import load
 from infra.local import EVERYTHING, Component, StackAddresses, running_stack
 from infra.local.choice import addresses_given, settings_given
 from infra.local.detached import start_detached
@@ -35,7 +35,7 @@ async def run_demo(settings: Settings, options: DemoOptions) -> RunResult:
 
     A run that gets stuck is said to be so, is audited as it stands, and does not add up.
     """
-    loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "tidegate.demo_run"))
+    loading = asyncio.create_task(load("tidegate.demo_run"))
     warming = asyncio.create_task(asyncio.to_thread(warm_up))
 
     async def prepare(running: Settings, components: Collection[Component]) -> None:

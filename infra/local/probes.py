@@ -3,7 +3,8 @@
 An open port proves little: it may be somebody else's, or the server may still refuse work. A probe says no
 while the server is not ready, and raises :class:`~infra.errors.StackError` when another one answers.
 
-Each loads its client when it is first asked, so that servers start meanwhile and not afterwards.
+Each loads its client when it is first asked, so that servers start meanwhile and not afterwards; and by way of
+:func:`infra.loading.load`, because its user may be loading something too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import uuid
 from collections.abc import Collection
 
 from infra.errors import StackError
+from infra.loading import load
 
 _PATIENCE = 4.0  # seconds for one answer
 
@@ -30,6 +32,7 @@ async def postgres_ready(dsn: str, databases: Collection[str], *, data_directory
 
     ``data_directory`` is where the server that was started keeps its data, if that is known.
     """
+    await load("asyncpg")
     import asyncpg
 
     try:
@@ -51,6 +54,7 @@ async def postgres_ready(dsn: str, databases: Collection[str], *, data_directory
 async def kafka_ready(port: int, cluster_id: str) -> bool:
     """Whether the broker on ``port`` belongs to ``cluster_id`` and has been let in by its controller."""
     await port_open(port)
+    await load("aiokafka.admin", "aiokafka.errors")
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
@@ -71,6 +75,7 @@ async def kafka_ready(port: int, cluster_id: str) -> bool:
 
 async def registry_ready(url: str) -> bool:
     """Whether the registry at ``url`` lists its subjects."""
+    await load("httpx")
     import httpx
 
     async with httpx.AsyncClient(trust_env=False, timeout=_PATIENCE) as client:
@@ -84,6 +89,7 @@ async def registry_ready(url: str) -> bool:
 async def temporal_ready(port: int, namespace: str) -> bool:
     """Whether Temporal on ``port`` has ``namespace`` and can look for workflows in it."""
     await port_open(port)
+    await load("temporalio.api.workflowservice.v1", "temporalio.client", "temporalio.service")
     import temporalio.api.workflowservice.v1 as workflow_service
     from temporalio.client import Client
     from temporalio.service import RPCError
@@ -102,6 +108,7 @@ async def temporal_ready(port: int, namespace: str) -> bool:
 async def temporal_answers(port: int) -> bool:
     """Whether any Temporal frontend on ``port`` takes a workflow; the time-skipping server knows no namespaces."""
     await port_open(port)
+    await load("temporalio.client", "temporalio.service")
     from temporalio.client import Client
     from temporalio.service import RPCError
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from infra.loading import load
 from infra.local.aot import java_environment, with_archive
 from infra.local.cache import Report
 from infra.local.components import Component, StackOptions
@@ -108,6 +109,7 @@ class LocalRegistry(LocalServer):
         """Do what a first minute does, so that the archive holds the classes that it needs: half of them are not
         loaded by a registry that only starts.
         """
+        await load("httpx")
         import httpx  # here, because only the first start on a machine trains
 
         fields: list[dict[str, Any]] = [{"name": "id", "type": "string"}]

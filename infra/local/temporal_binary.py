@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.errors import StackError
+from infra.loading import load
 from infra.local.cache import Report, build_once, cache_directory
 
 CLI_VERSION: Final = "1.5.1"
@@ -89,6 +90,7 @@ def _built() -> Path:
 
 async def _download(report: Report) -> bool:
     """Let the SDK fetch the binary as it does for its own tests; whether that worked."""
+    await load("temporalio.testing")
     from temporalio.testing import (
         WorkflowEnvironment,
     )  # here, because only the first start on a machine fetches
