@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from infra.errors import TidegateError
+from infra.locks import only_loop
 from infra.settings import Settings
 from tidegate.audit.analytics import differences
 from tidegate.audit.checks import audit
@@ -97,7 +98,7 @@ async def running_loop(
     ``upstream_options`` are the words of ``tidegate simulate`` that the floor and the carrier get (None: the two do
     not run, and nobody picks or packs but the caller),
     ``label_options`` those of ``tidegate worker`` that say how the carrier's label desk behaves. The direct path of
-    design §7 is served, or ``everything``.
+    design §7 is served, or ``everything``. Raises :class:`MisuseError` where a loop runs in this home already.
     """
     settings = with_known_ids(settings)
     queues = QUEUES if everything else DIRECT_QUEUES
@@ -109,11 +110,12 @@ async def running_loop(
         log_folder=settings.home / "logs",
         environment=process_environment(settings),
     )
-    if not prepared:
-        await prepare(settings)
-    await supervisor.start()
-    try:
-        async with Observer(settings) as observer:
-            yield Loop(settings, supervisor, observer)
-    finally:
-        await supervisor.stop()
+    with only_loop(settings.home):
+        if not prepared:
+            await prepare(settings)
+        await supervisor.start()
+        try:
+            async with Observer(settings) as observer:
+                yield Loop(settings, supervisor, observer)
+        finally:
+            await supervisor.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import signal
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from infra.errors import MisuseError, StackError
+from infra.errors import StackError
+from infra.locks import alone
 from infra.running import ProcessId, read_state, state_file
 
 _PATIENCE = 60.0  # seconds for an owner to stop its servers in good order
@@ -20,21 +20,17 @@ _PATIENCE = 60.0  # seconds for an owner to stop its servers in good order
 
 @contextlib.contextmanager
 def owning(home: Path) -> Iterator[None]:
-    """Be the one process that runs a stack in ``home``; :class:`MisuseError` if another does.
+    """Be the one process that runs a stack in ``home``; :class:`MisuseError` if another does."""
 
-    The kernel gives the lock back when this process ends, so a crash never leaves it held.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            state = read_state(home)
-            who = f" (process {state.owner.pid})" if state else ""
-            raise MisuseError(
-                f"a stack already runs in {home}{who}: use it, end it with `tidegate down`, "
-                "or choose another home with TIDEGATE_HOME"
-            ) from error
+    def refusal() -> str:
+        state = read_state(home)
+        who = f" (process {state.owner.pid})" if state else ""
+        return (
+            f"a stack already runs in {home}{who}: use it, end it with `tidegate down`, "
+            "or choose another home with TIDEGATE_HOME"
+        )
+
+    with alone(home / "lock", refusal):
         try:
             yield
         finally:

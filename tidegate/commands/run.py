@@ -10,6 +10,7 @@ import typer
 from temporalio.service import RPCError
 
 from infra.errors import MisuseError, UnavailableError
+from infra.locks import only_loop
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from tidegate.bootstrap import prepare, process_environment, with_known_ids
@@ -46,7 +47,8 @@ def register(app: typer.Typer) -> None:
         A process that ends is started again with backoff. Ctrl-C stops them in order: what makes new work
         first, what only reads last. Logs go to `<home>/logs/<process>.log`, with --json as JSON.
 
-        For production 002 recommends `--replicas order-processing=3 --replicas payment-processing=2`.
+        One at a time in a home. For production 002 recommends `--replicas order-processing=3
+        --replicas payment-processing=2`.
 
         Example: `tidegate up --detach && tidegate run --simulate --replicas order-processing=3`
         """
@@ -74,19 +76,22 @@ async def _run(settings: Settings, stop: asyncio.Event, *, simulate: bool) -> No
         *loop_processes(workers=settings.workers),
         *(upstream_processes(()) if simulate else ()),
     )
-    await prepare(settings)
-    supervisor = Supervisor(
-        specs, log_folder=settings.home / "logs", environment=process_environment(with_known_ids(settings))
-    )
-    await supervisor.start()
-    schedules = asyncio.create_task(_apply_schedules(settings))
-    note(f"running: {', '.join(spec.name for spec in specs)}")
-    note(f"logs in {settings.home / 'logs'}; Ctrl-C stops all of them in order")
-    await stop.wait()
-    note("stopping")
-    schedules.cancel()
-    await asyncio.gather(schedules, return_exceptions=True)
-    await supervisor.stop()
+    with only_loop(settings.home):
+        await prepare(settings)
+        supervisor = Supervisor(
+            specs,
+            log_folder=settings.home / "logs",
+            environment=process_environment(with_known_ids(settings)),
+        )
+        await supervisor.start()
+        schedules = asyncio.create_task(_apply_schedules(settings))
+        note(f"running: {', '.join(spec.name for spec in specs)}")
+        note(f"logs in {settings.home / 'logs'}; Ctrl-C stops all of them in order")
+        await stop.wait()
+        note("stopping")
+        schedules.cancel()
+        await asyncio.gather(schedules, return_exceptions=True)
+        await supervisor.stop()
 
 
 async def _apply_schedules(settings: Settings) -> None:
