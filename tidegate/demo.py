@@ -8,6 +8,7 @@ server is prepared as soon as it answers, while others still start.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -63,8 +64,11 @@ async def _servers(settings: Settings, prepare: _Prepare, *, keep: bool) -> Asyn
     """
     home = settings.home
 
+    began = time.monotonic()
+
     async def upon(component: Component, addresses: StackAddresses) -> None:
         await prepare(Settings(home=home, **addresses.as_settings()), {component})
+        note(f"{component} is ready after {time.monotonic() - began:.1f} s")
 
     if read_state(home) is not None:
         note(f"using the servers that run in {home}")
@@ -84,5 +88,6 @@ async def _servers(settings: Settings, prepare: _Prepare, *, keep: bool) -> Asyn
         note(f"the servers stay up: `tidegate status` shows them, `tidegate down` ends them ({home})")
         return
     factories = choose_factories() if given.local_docker else process_factories()
+    note(f"starting servers for this run in {home}")
     async with running_stack(home, given=addresses_given(given), factories=factories, upon=upon, report=note):
         yield Settings(home=home)

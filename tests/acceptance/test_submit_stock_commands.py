@@ -42,9 +42,18 @@ async def test_orders_are_submitted_from_a_file_and_from_stdin(place: Workplace,
     bad = (json.dumps(order(request_id="new")) + "\n" + json.dumps(line(quantity=-2))).encode()
     refused = await place.tidegate("submit", "-", stdin=bad)
     assert (refused.status, refused.out) == (2, "")
-    last = refused.err.strip().splitlines()[-1]
-    assert last.startswith("tidegate: stdin:2: lines[0].quantity: must be from 1 to 2147483647, is -2;")
-    assert "Traceback" not in refused.err
+    [said] = refused.err.strip().splitlines()
+    assert said.startswith("tidegate: stdin:2: lines[0].quantity: must be from 1 to 2147483647, is -2;")
+    twice = await place.tidegate("submit", "-", stdin=bad + b"\n{")
+    assert twice.status == 2
+    assert [said.split(": ")[0] for said in twice.err.strip().splitlines()] == [
+        "stdin:2",
+        "stdin:3",
+        "tidegate",
+    ]
+    assert twice.err.endswith(
+        "tidegate: stdin: 2 of 3 lines are bad; nothing was submitted: mend them, or pass --skip-bad\n"
+    )
 
     skipped = await place.tidegate("submit", "-", "--skip-bad", "--json", stdin=bad)
     assert (skipped.status, skipped.data["submitted"]) == (0, 1)

@@ -103,9 +103,10 @@ def submit_file(file: str, kind: Kind[Any], *, skip_bad: bool, json: bool) -> No
     configure_telemetry(settings, process="submit")
     name = "stdin" if file == "-" else file
     found = _read(file, name, kind)
-    if not json:
+    refused = bool(found.bad) and not skip_bad
+    if not json and not (refused and len(found.bad) == 1):
         _name_bad_lines(found, name)
-    if found.bad and not skip_bad:
+    if refused:
         if json:
             emit_json(_figures(found, SubmitResult(0, 0)))
         raise InvalidInputError(_refusal(found, name))
@@ -157,13 +158,11 @@ def _name_bad_lines(found: Found[Any], name: str) -> None:
 
 
 def _refusal(found: Found[Any], name: str) -> str:
+    """One line; a single bad line is named in it, several are named elsewhere."""
     if len(found.bad) == 1:
         return f"{name}:{found.bad[0]}; nothing was submitted: mend the line, or pass --skip-bad"
     total = len(found.bad) + len(found.submissions)
-    return (
-        f"{name}: {len(found.bad)} of {total} lines are bad, the first is line {found.bad[0]}; "
-        "nothing was submitted: mend them, or pass --skip-bad"
-    )
+    return f"{name}: {len(found.bad)} of {total} lines are bad; nothing was submitted: mend them, or pass --skip-bad"
 
 
 def _tell(result: SubmitResult, bad: int, noun: str) -> None:
