@@ -10,6 +10,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from infra.finishing import to_the_end
 from outbox.options import RelayOptions
 
 _log = structlog.get_logger()
@@ -53,25 +54,24 @@ async def started_producer(
 
 
 async def abandon(producer: AIOKafkaProducer) -> None:
-    """Close a producer without waiting for what it could not send: the next one sends it.
+    """Close a producer without waiting for what it could not send: the next one sends it. Six seconds at most, and to
+    the end although this task be cancelled.
 
     ``stop()`` waits for unsent batches for as long as the broker is away, and its sender would go on trying
     behind our back. So the sender is ended first; aiokafka offers no other way.
     """
+    await to_the_end(_closed(producer))
+
+
+async def _closed(producer: AIOKafkaProducer) -> None:
     sender = producer._sender.sender_task
     if sender is not None and not sender.done():
         sender.cancel()
         await asyncio.wait([sender], timeout=1)
     try:
         await asyncio.wait_for(producer.stop(), timeout=5)
-    except (TimeoutError, KafkaError, OSError, asyncio.CancelledError) as error:
+    except (TimeoutError, KafkaError, OSError, asyncio.CancelledError) as error:  # the last is the sender's
         _log.debug("producer closed unfinished", error=repr(error))
-        if (
-            isinstance(error, asyncio.CancelledError)
-            and (task := asyncio.current_task())
-            and task.cancelling()
-        ):
-            raise
 
 
 def transactional_id(generation: UUID, group: int) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 import psutil
 
 from infra.errors import MisuseError, StackError
+from infra.finishing import to_the_end
 from infra.local.cache import Report, report_to_stderr
 from infra.local.choice import Origin, plan_origins
 from infra.local.components import EVERYTHING, Component, StackAddresses, StackOptions
@@ -193,10 +194,12 @@ async def running_stack(
             await stack.start(*components, upon=upon)
             yield stack
         finally:
-            await _to_the_end(stack.stop_all())
-            forget_processes(home)
-            if not options.keep_data:
-                shutil.rmtree(options.store(home), ignore_errors=True)
+            try:
+                await to_the_end(stack.stop_all())
+            finally:
+                forget_processes(home)
+                if not options.keep_data:
+                    shutil.rmtree(options.store(home), ignore_errors=True)
 
 
 def _process_of(server: Server) -> ProcessId | None:
@@ -218,11 +221,3 @@ def choose_factories(docker: Callable[[], bool] = docker_answers) -> Mapping[Com
 def process_factories() -> Mapping[Component, ServerFactory]:
     """Run every server as a process of ours."""
     return _PROCESSES
-
-
-async def _to_the_end(work: Coroutine[None, None, None]) -> None:
-    """Finish ``work`` even if this task is cancelled again meanwhile (a second Ctrl-C)."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)

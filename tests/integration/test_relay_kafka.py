@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -10,6 +11,7 @@ from typing import TypeAlias
 import asyncpg
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaProducer
 
 from outbox import Append, parking
 from outbox.errors import NotParkedError
@@ -138,6 +140,38 @@ async def test_a_relay_that_stopped_goes_on_where_it_was(
                 await until(lambda wanted=20 * (round_number + 1): reader.has(wanted))  # type: ignore[misc]
         await reader.drain()
     assert [int(header(record, "ce_sequence")) for record in reader.records] == list(range(1, 61))
+
+
+async def test_a_relay_that_is_cancelled_while_it_closes_leaves_no_producer_open(
+    outbox_dsn: str, relay: NewRelay, bootstrap_servers: str, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has lost patience with a relay that stops does not make it leak what it was closing."""
+    closing, go, closed = asyncio.Event(), asyncio.Event(), 0
+    stop_producer = AIOKafkaProducer.stop
+
+    async def slow(producer: AIOKafkaProducer) -> None:
+        nonlocal closed
+        closing.set()
+        await go.wait()
+        await stop_producer(producer)
+        closed += 1
+
+    await make_topic(bootstrap_servers, unique)
+    stop = asyncio.Event()
+    async with TopicReader(bootstrap_servers, unique) as reader:
+        await _append(outbox_dsn, unique, ("k", b"x"))
+        running_relay = asyncio.create_task(relay([outbox_dsn]).run(stop))
+        await until(lambda: reader.has(1))
+    monkeypatch.setattr(AIOKafkaProducer, "stop", slow)
+    stop.set()
+    await closing.wait()
+    running_relay.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running_relay
+    assert closed > 0
+    gc.collect()  # a producer that is not closed warns when it goes, and a warning fails the test
 
 
 async def test_a_row_that_is_too_large_holds_only_its_key(

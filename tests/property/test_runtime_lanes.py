@@ -27,6 +27,8 @@ class LanesMachine(RuleBasedStateMachine):
         self.expected: dict[tuple[str, bytes | None], list[int]] = {}
         self.busy: set[tuple[str, bytes | None]] = set()
         self.waiting: set[tuple[str, bytes | None]] = set()
+        self.asleep: set[TestLane] = set()
+        """Lanes whose time has not come: each is woken once, as by its timer, though it be dropped by then."""
         for place in PLACES:
             self.lanes.add_partition(place)
 
@@ -113,16 +115,27 @@ class LanesMachine(RuleBasedStateMachine):
             return None
         lane.probe = False
         self.waiting.add(self._name(lane))
+        self.asleep.add(lane)
         if probed:
             self.lanes.open(lane.partition)
         return lane
 
     @rule(lane=consumes(resting))
     def wake(self, lane: TestLane | None) -> None:
-        if lane is not None:
-            self.lanes.wake(lane)
-            if not lane.dropped:
-                self.waiting.discard(self._name(lane))
+        if lane is None or lane not in self.asleep:
+            return
+        self._wake(lane)
+        if not lane.dropped:
+            self.waiting.discard(self._name(lane))
+
+    def _wake(self, lane: TestLane) -> None:
+        self.asleep.remove(lane)
+        self.lanes.wake(lane)
+
+    def _wake_all(self, partition: Partition[str, int]) -> None:
+        for lane in partition.lanes.values():
+            if lane in self.asleep:
+                self._wake(lane)
 
     @rule(place=st.sampled_from(PLACES))
     def close(self, place: str) -> None:
@@ -145,9 +158,7 @@ class LanesMachine(RuleBasedStateMachine):
         for partition in self.lanes:
             if not any(lane.probe for lane in partition.lanes.values()):
                 self.lanes.try_one(partition)
-            for asleep in partition.lanes.values():
-                if self._name(asleep) in self.waiting:
-                    self.lanes.wake(asleep)
+            self._wake_all(partition)
         while (lane := self.lanes.take()) is not None:
             begun = [
                 newest[lane.partition.place] or -1,
@@ -199,9 +210,7 @@ class LanesMachine(RuleBasedStateMachine):
         for partition in self.lanes:
             self.lanes.open(partition)
         for partition in self.lanes:
-            for asleep in list(partition.lanes.values()):
-                if self._name(asleep) in self.waiting:
-                    self.lanes.wake(asleep)
+            self._wake_all(partition)
         self.waiting.clear()
         while (lane := self.lanes.take()) is not None:
             name = self._name(lane)
