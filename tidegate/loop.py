@@ -106,7 +106,7 @@ async def running_loop(
         () if upstream_options is None else upstream_processes(tuple(upstream_options), everything=everything)
     )
     supervisor = Supervisor(
-        (*loop_processes(queues=queues, label_options=tuple(label_options)), *outside),
+        (*loop_processes(settings.home, queues=queues, label_options=tuple(label_options)), *outside),
         log_folder=settings.home / "logs",
         environment=process_environment(settings),
     )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
+import socket
+import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from infra.errors import MisuseError
@@ -20,12 +24,13 @@ DIRECT_QUEUES: Final = ("order-processing", "oms", "ims", "wms", "sms")
 
 
 def loop_processes(
+    home: Path,
     *,
     queues: Sequence[str] = QUEUES,
     label_options: tuple[str, ...] = (),
     workers: WorkersSettings | None = None,
 ) -> tuple[ProcessSpec, ...]:
-    """Relay, bridge, the workers of ``queues``, analytics.
+    """Relay, bridge, the workers of ``queues``, analytics, as they run in ``home``.
 
     ``workers`` says how many a queue gets (one, unless told) and where their metrics are; ``label_options`` are
     further words for the worker of SMS, which asks the simulated carrier for labels. Raises
@@ -33,10 +38,18 @@ def loop_processes(
     """
     return (
         ProcessSpec("relay", ("relay",), _RELAY),
-        ProcessSpec("bridge", ("bridge", "--member", "bridge-1"), _BRIDGE),
+        ProcessSpec("bridge", ("bridge", "--member", member_name(home)), _BRIDGE),
         *_worker_processes(queues, label_options, workers or WorkersSettings()),
         ProcessSpec("analytics", ("analytics",), _READERS),
     )
+
+
+def member_name(home: Path) -> str:
+    """The bridge's name in Kafka's group: the same whenever it starts in ``home``, another on every other machine and
+    in every other home. Two members of one name would throw each other out for ever.
+    """
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:100]
+    return f"bridge-{host}-{zlib.crc32(str(home.resolve()).encode()):08x}"
 
 
 def _worker_processes(

@@ -111,7 +111,11 @@ async def _workers_alone(home: Path) -> AsyncIterator[Settings]:
     async with running_stack(home, EVERYTHING, StackOptions()):
         settings = Settings(home=home)
         await prepare(settings)
-        workers = [spec for spec in loop_processes(queues=DIRECT_QUEUES) if spec.name.startswith("worker-")]
+        workers = [
+            spec
+            for spec in loop_processes(settings.home, queues=DIRECT_QUEUES)
+            if spec.name.startswith("worker-")
+        ]
         supervisor = Supervisor(workers, log_folder=home / "logs", environment=process_environment(settings))
         await supervisor.start()
         try:

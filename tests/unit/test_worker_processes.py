@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 from temporalio.common import VersioningBehavior
 
 from infra.errors import MisuseError
 from infra.settings import Settings, WorkersSettings
-from tidegate.processes import DIRECT_QUEUES, loop_processes
+from tidegate.processes import DIRECT_QUEUES, loop_processes, member_name
 from tidegate.supervisor import ProcessSpec
 from tidegate.wiring.workflows import QUEUES
 from workflows.queues import queue_named
@@ -16,7 +19,7 @@ from workflows.worker import Deployment, limits_of, worker_identity
 
 def workers(**options: object) -> dict[str, ProcessSpec]:
     """The worker processes, by name."""
-    specs = loop_processes(**options)  # type: ignore[arg-type]
+    specs = loop_processes(Path(), **options)  # type: ignore[arg-type]
     return {spec.name: spec for spec in specs if spec.name.startswith("worker-")}
 
 
@@ -85,3 +88,17 @@ def test_a_deployment_says_how_its_runs_are_versioned(pinned: bool, behavior: Ve
 def test_worker_versioning_is_off_unless_a_build_is_named() -> None:
     """A versioned worker gets no work before an operator has made its version current: never by default."""
     assert WorkersSettings().build_id is None
+
+
+def test_a_bridge_has_one_name_where_it_runs_and_no_other_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same at every start in a home; another in another home, and on another machine."""
+    monkeypatch.chdir(tmp_path)
+    name = member_name(Path("home"))
+    [bridge] = [spec for spec in loop_processes(tmp_path / "home") if spec.name == "bridge"]
+    assert bridge.arguments == ("bridge", "--member", name)
+    monkeypatch.setattr(socket, "gethostname", lambda: "müller's machine")
+    elsewhere = member_name(Path("home"))
+    assert elsewhere.startswith("bridge-m-ller-s-machine-")
+    assert len({name, elsewhere, member_name(Path("other"))}) == 3

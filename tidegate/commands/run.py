@@ -73,7 +73,7 @@ def _numbers(replicas: Sequence[str]) -> dict[str, int]:
 
 async def _run(settings: Settings, stop: asyncio.Event, *, simulate: bool) -> None:
     specs = (
-        *loop_processes(workers=settings.workers),
+        *loop_processes(settings.home, workers=settings.workers),
         *(upstream_processes(()) if simulate else ()),
     )
     with only_loop(settings.home):
