@@ -9,11 +9,18 @@ of them failed in 4 of 60 tries, with an ImportError, an AttributeError or a Typ
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
+import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
-_THREAD: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loading")
+
+@functools.cache
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="loading")
+
+
+os.register_at_fork(after_in_child=_thread.cache_clear)  # a child has none of its parent's threads
 
 
 async def load(*names: str) -> None:
@@ -22,7 +29,7 @@ async def load(*names: str) -> None:
     While anything is loaded so, whoever imports the same packages does it this way too, in whatever thread he is: the
     ``import`` statement comes after. Raises what importing raises.
     """
-    await asyncio.wrap_future(_THREAD.submit(_import, names))
+    await asyncio.wrap_future(_thread().submit(_import, names))
 
 
 def _import(names: tuple[str, ...]) -> None:

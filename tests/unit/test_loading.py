@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import importlib
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -69,6 +70,24 @@ async def test_what_importing_raises_comes_out() -> None:
     with pytest.raises(ModuleNotFoundError, match="nobody_wrote_this"):
         await load("nobody_wrote_this")
     await load("json")
+
+
+FORK = """
+import asyncio, os, sys
+from infra.loading import load
+asyncio.run(load("json"))
+child = os.fork()
+asyncio.run(load("json"))
+if not child:
+    os._exit(7)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_loads_by_a_thread_of_its_own() -> None:
+    """Of its parent's it has only the memory, and would wait for it for ever."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], timeout=60, check=False)
+    assert done.returncode == 7
 
 
 def _unguarded(source: str) -> list[str]:
