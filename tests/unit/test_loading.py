@@ -35,7 +35,6 @@ def circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     together = ModuleType("together")
     barrier = threading.Barrier(2)
     together.meet = barrier.wait  # type: ignore[attr-defined]
-    together.part = barrier.abort  # type: ignore[attr-defined]
     for name, other in zip(ENDS, reversed(ENDS), strict=True):
         (tmp_path / f"{name}.py").write_text(MODULE.format(other=other))
     monkeypatch.syspath_prepend(tmp_path)
