@@ -8,6 +8,7 @@ member that does not poll is thrown out), and pausing so that memory is bounded.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from consumers.runtime.health import RuntimeHealth
 from consumers.runtime.lanes import Lanes, Partition
 from consumers.runtime.lookout import Lookout
 from consumers.runtime.metrics import RuntimeMetrics
+from consumers.runtime.namesakes import Namesakes
 from consumers.runtime.options import RuntimeOptions
 from consumers.runtime.record import ConsumedRecord, record_of
 from consumers.runtime.workers import Workers
@@ -86,6 +88,7 @@ class KafkaRuntime:
             vitals=self._vitals,
         )
         self._lookout = Lookout(settings, options, self._lanes, self._vitals, metrics)
+        self._namesakes = Namesakes(options.member, time.monotonic)
         self._client: Any = None
         self._epoch = 0
         self._ready = asyncio.Event()
@@ -204,6 +207,7 @@ class KafkaRuntime:
         if client is not self._client:
             return
         self._on_assigned()
+        self._namesakes.assigned()
         given = list(places)
         for place in given:
             self._lanes.add_partition(place)
