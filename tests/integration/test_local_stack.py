@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -73,7 +74,8 @@ async def test_temporal_has_its_namespace(temporal_address: str) -> None:
 async def test_time_is_skipped(time_skipping_server: Path) -> None:
     """Three days pass on the test server without anyone waiting for them."""
     async with await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(time_skipping_server)
+        test_server_existing_path=str(time_skipping_server),
+        test_server_startup_timeout=timedelta(seconds=60),  # a JVM, on a machine that may be busy
     ) as environment:
         before = await environment.get_current_time()
         await environment.sleep(3 * 24 * 3600)
