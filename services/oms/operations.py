@@ -15,13 +15,10 @@ from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from infra.errors import InvalidInputError
-from infra.ids import is_word
 from outbox import Outbox
 from schemas.event import Event
 from schemas.events import (
     OrderCancelled,
-    OrderCancelRequested,
     OrderConfirmed,
     OrderCreated,
     OrderDelivered,
@@ -31,9 +28,10 @@ from schemas.events import (
     OrderShipped,
 )
 from services.errors import IllegalTransitionError, InvalidOrderError, ServiceError, UnknownOrderError
-from services.oms.states import ORDER, CancellationStatus, OrderState, answer_to_cancellation
-from services.oms.tables import cancellations, order_lines, orders, submissions
-from services.oms.views import Cancellation, OrderView, read_counts, read_lines, read_orders
+from services.oms.cancelling import answer_request, note_refusal, note_request, refuse_sentences
+from services.oms.states import ORDER, CancellationStatus, OrderState
+from services.oms.tables import order_lines, orders, submissions
+from services.oms.views import Cancellation, OrderView, read_counts, read_lines, read_orders, read_rejected
 from services.oms.withdrawal import lock_paid, note_withdrawal, refuse_other_order, refuse_withdrawn
 from services.order_rules import reasons_against, storable
 from services.orders import OrderLine, OrderSubmission
@@ -255,38 +253,13 @@ class Oms:
         may hold anything (000, "Security"). Raises :class:`InvalidInputError` for others, showing neither, and
         :class:`UnknownOrderError`.
         """
-        for field, value in (("requested_by", requested_by), ("reason", reason)):
-            if value is not None and not is_word(value):
-                raise InvalidInputError(
-                    f"the {field} of a cancellation is a code: one word of letters, digits and . _ : / ~ -, "
-                    "as customer-request"
-                )
+        refuse_sentences(requested_by=requested_by, reason=reason)
         async with self._sessions.begin() as session:
             order = await _locked(session, order_id)
-            standing = select(cancellations.c.status).where(cancellations.c.order_id == order_id)
-            if status := (await session.execute(standing)).scalar_one_or_none():
-                return CancellationStatus(status)
-            state = OrderState(order["state"])
-            answer = answer_to_cancellation(state)
-            now = utc_now()
-            open_request = answer is CancellationStatus.REQUESTED
-            await session.execute(
-                insert(cancellations).values(
-                    order_id=order_id,
-                    status=answer,
-                    requested_by=requested_by,
-                    reason=reason,
-                    answer=None if open_request else f"the order is {state}",
-                    requested_at=now,
-                    answered_at=None if open_request else now,
-                )
-            )
-            if open_request:
-                requested = OrderCancelRequested(
-                    order_id=order_id, requested_by=requested_by, reason=reason, requested_at=now
-                )
+            status, requested = await note_request(session, order, requested_by, reason)
+            if requested is not None:
                 await self._publish_next(session, order, requested)
-            return answer
+            return status
 
     async def refuse_cancellation(self, order_id: str, reason: str) -> None:
         """Record that a cancellation came too late (after ConfirmShipment). Publishes nothing.
@@ -296,22 +269,7 @@ class Oms:
         """
         async with self._sessions.begin() as session:
             await _locked(session, order_id)
-            now = utc_now()
-            refused = upsert(cancellations).values(
-                order_id=order_id,
-                status=CancellationStatus.REFUSED,
-                requested_by="unknown",
-                answer=reason,
-                requested_at=now,
-                answered_at=now,
-            )
-            await session.execute(
-                refused.on_conflict_do_update(
-                    index_elements=[cancellations.c.order_id],
-                    set_={"status": CancellationStatus.REFUSED, "answer": reason, "answered_at": now},
-                    where=cancellations.c.status == CancellationStatus.REQUESTED,
-                )
-            )
+            await note_refusal(session, order_id, reason)
 
     # Reading.
 
@@ -346,14 +304,8 @@ class Oms:
 
     async def rejected(self, limit: int = 100) -> list[tuple[str, tuple[str, ...]]]:
         """Order id and reasons of at most ``limit`` rejected submissions, newest first."""
-        query = (
-            select(submissions.c.order_id, submissions.c.reasons)
-            .where(submissions.c.version > 0)
-            .order_by(submissions.c.recorded_at.desc())
-            .limit(limit)
-        )
         async with self._sessions() as session:
-            return [(order_id, tuple(reasons)) for order_id, reasons in await session.execute(query)]
+            return await read_rejected(session, limit)
 
     async def _advance(
         self,
@@ -381,8 +333,7 @@ class Oms:
         if state is None:
             return
         now = utc_now()
-        if answer_to_cancellation(state) is not CancellationStatus.REQUESTED:
-            await _answer_request(session, order_id, state, now)
+        await answer_request(session, order_id, state, now)
         changes |= {"state": state, stamp: now}
         await self._publish_next(session, order, event_at(now), **changes)
 
@@ -421,14 +372,6 @@ async def _recorded_verdict(session: AsyncSession, order_id: str, request_id: st
     if reasons is None:
         return (f"request_id {request_id} is taken by another order",)
     return tuple(reasons)
-
-
-async def _answer_request(session: AsyncSession, order_id: str, state: OrderState, now: datetime) -> None:
-    await session.execute(
-        update(cancellations)
-        .where(cancellations.c.order_id == order_id, cancellations.c.status == CancellationStatus.REQUESTED)
-        .values(status=answer_to_cancellation(state), answer=f"the order is {state}", answered_at=now)
-    )
 
 
 def _line_rows(submission: OrderSubmission) -> list[dict[str, Any]]:

@@ -106,3 +106,14 @@ def _view(row: RowMapping, lines: tuple[OrderLine, ...], cancellation: Cancellat
     values: dict[str, Any] = dict(row)
     values["state"] = OrderState(row["state"])
     return OrderView(**values, lines=lines, cancellation=cancellation)
+
+
+async def read_rejected(session: AsyncSession, limit: int) -> list[tuple[str, tuple[str, ...]]]:
+    """Order id and reasons of at most ``limit`` rejected submissions, newest first."""
+    query = (
+        select(submissions.c.order_id, submissions.c.reasons)
+        .where(submissions.c.version > 0)
+        .order_by(submissions.c.recorded_at.desc())
+        .limit(limit)
+    )
+    return [(order_id, tuple(reasons)) for order_id, reasons in await session.execute(query)]

@@ -239,6 +239,20 @@ async def test_only_facts_that_no_operation_publishes_can_be_emitted(oms: Oms) -
         await oms.emit_order_event(order_id, "OrderShipped", derived_id("x", 1))
 
 
+async def test_an_answer_to_a_cancellation_stands(oms: Oms) -> None:
+    """Refused because the order had shipped, it says so for ever, also when the order is delivered."""
+    order_id = await oms.create_order(submission())
+    await oms.mark_order_reserved(order_id)
+    await oms.mark_order_confirmed(order_id)
+    await oms.mark_order_shipped(order_id, "s-1")
+    assert await oms.request_cancellation(order_id, "admin") is CancellationStatus.REFUSED
+    answered = await oms.cancellation(order_id)
+    await oms.mark_order_delivered(order_id, "s-1")
+    assert answered is not None
+    assert answered.answer == "the order is SHIPPED"
+    assert await oms.cancellation(order_id) == answered
+
+
 async def test_at_once_is_once(oms: Oms, database: Database) -> None:
     """Eight attempts at the same time have one effect and one event."""
     wanted = submission()
