@@ -12,17 +12,22 @@ from infra.errors import MisuseError
 
 
 @contextmanager
-def alone(lock: Path, refusal: Callable[[], str]) -> Iterator[None]:
-    """Be the one process that holds the file ``lock``; :class:`MisuseError`, with ``refusal()``, if another does.
+def alone(lock: Path, refusal: Callable[[str], str]) -> Iterator[None]:
+    """Be the one process that holds the file ``lock``, in which its process id stands.
 
-    The kernel gives the lock back when this process ends, so a crash never leaves it held.
+    Raises :class:`MisuseError` if another does, with what ``refusal`` makes of "process N". The kernel gives the lock
+    back when this process ends, so a crash never leaves it held.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
+    with lock.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise MisuseError(refusal()) from error
+            file.seek(0)
+            raise MisuseError(refusal(f"process {file.read().strip() or 'unknown'}")) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
         yield
 
 
@@ -32,17 +37,12 @@ def only_loop(home: Path) -> Iterator[None]:
 
     Two would have the same names: as members of Kafka's groups they would throw each other out for ever.
     """
-    note = home / "loop.pid"
 
-    def refusal() -> str:
+    def refusal(who: str) -> str:
         return (
-            f"the processes of a loop run in {home} already (process {note.read_text() if note.exists() else '?'}): "
+            f"the processes of a loop run in {home} already ({who}): "
             "let it end, or choose another home with TIDEGATE_HOME"
         )
 
     with alone(home / "loop.lock", refusal):
-        note.write_text(str(os.getpid()))
-        try:
-            yield
-        finally:
-            note.unlink(missing_ok=True)
+        yield

@@ -22,11 +22,9 @@ _PATIENCE = 60.0  # seconds for an owner to stop its servers in good order
 def owning(home: Path) -> Iterator[None]:
     """Be the one process that runs a stack in ``home``; :class:`MisuseError` if another does."""
 
-    def refusal() -> str:
-        state = read_state(home)
-        who = f" (process {state.owner.pid})" if state else ""
+    def refusal(who: str) -> str:
         return (
-            f"a stack already runs in {home}{who}: use it, end it with `tidegate down`, "
+            f"a stack already runs in {home} ({who}): use it, end it with `tidegate down`, "
             "or choose another home with TIDEGATE_HOME"
         )
 
