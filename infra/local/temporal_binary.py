@@ -6,6 +6,7 @@ The choice is kept in the cache, so that a download or a build happens once per 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 import shutil
@@ -18,11 +19,14 @@ from typing import Final
 from infra.errors import StackError
 from infra.loading import load
 from infra.local.cache import Report, build_once, cache_directory
+from infra.local.pinned import PINS
 
 CLI_VERSION: Final = "1.5.1"
-_MODULE: Final = f"github.com/temporalio/cli/cmd/temporal@v{CLI_VERSION}"
+CLI_PACKAGE: Final = "github.com/temporalio/cli/cmd/temporal"
+CLI_PINS: Final = PINS / "temporal"
+"""A Go module that asks for the CLI and, with their sums, for all that is built into it."""
 OLDEST_SERVER: Final = (1, 28)
-_GO_PINS: Final = Path(__file__).parent / "pins" / "go.txt"
+_GO_PINS: Final = PINS / "go.txt"
 _DOWNLOAD_DEADLINE = 180.0  # seconds
 
 
@@ -85,7 +89,8 @@ def _downloaded() -> Path:
 
 
 def _built() -> Path:
-    return cache_directory() / "temporal" / f"built-{CLI_VERSION}"
+    digest = hashlib.sha256((CLI_PINS / "go.sum").read_bytes()).hexdigest()[:12]
+    return cache_directory() / "temporal" / f"built-{CLI_VERSION}-{digest}"
 
 
 async def _download(report: Report) -> bool:
@@ -119,30 +124,40 @@ async def _download(report: Report) -> bool:
 
 def _build(report: Report) -> None:
     def build(folder: Path) -> None:
-        go = _find_go(report)
-        report(f"temporal: building {_MODULE} (some minutes, once)")
-        environment = {**os.environ, "GOBIN": str(folder), **_go_folders()}
+        go = find_go(report)
+        for name in ("go.mod", "go.sum"):
+            shutil.copy(CLI_PINS / name, folder)
+        report(f"temporal: building {CLI_PACKAGE} {CLI_VERSION} (some minutes, once)")
+        # the pins as they are, whatever GOFLAGS say; no symbols for debuggers, a third of the file
+        flags = ("-mod=readonly", "-buildvcs=false", "-ldflags=-s -w")
         done = subprocess.run(
-            [go, "install", _MODULE], env=environment, capture_output=True, text=True, check=False, cwd=folder
+            [go, "build", *flags, "-o", "temporal", CLI_PACKAGE],
+            env=go_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
         )
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no output"])[-1]
             raise StackError(
-                f"`go install {_MODULE}` failed: {last}; put a `temporal` binary on PATH instead"
+                f"`go build {CLI_PACKAGE}` failed: {last}; put a `temporal` binary on PATH instead"
             )
 
     build_once(_built(), build, report)
 
 
-def _go_folders() -> dict[str, str]:
-    """Where Go may write when there is no home folder for it."""
+def go_environment() -> dict[str, str]:
+    """For a module of ours and none around it; Go may write into the cache when there is no home folder for it."""
+    alone = {**os.environ, "GOWORK": "off"}
     if os.environ.get("HOME"):
-        return {}
+        return alone
     base = cache_directory() / "go"
-    return {"GOPATH": str(base / "path"), "GOCACHE": str(base / "build")}
+    return {**alone, "GOPATH": str(base / "path"), "GOCACHE": str(base / "build")}
 
 
-def _find_go(report: Report) -> str:
+def find_go(report: Report) -> str:
+    """The ``go`` on PATH, or one from PyPI. Raises :class:`StackError` where there is neither."""
     on_path = shutil.which("go")
     if on_path is not None:
         return on_path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from infra.local import pinned
 from infra.local.cache import build_once, cache_directory
 from infra.local.jars import fetch_jars
 from infra.local.pinned import Pin, read_pins
-from infra.local.temporal_binary import parse_server_version
+from infra.local.temporal_binary import CLI_PINS, CLI_VERSION, parse_server_version
 
 
 def test_the_cache_is_where_the_user_wants_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,5 +112,17 @@ def test_a_jar_with_another_sum_is_refused(small_set: Path) -> None:
     ],
 )
 def test_a_temporal_binary_is_judged_by_its_server(said: str, version: tuple[int, ...] | None) -> None:
-    """A build by ``go install`` calls itself 0.0.0-DEV: the server inside is what counts."""
+    """A build of ours calls itself 0.0.0-DEV: the server inside is what counts."""
     assert parse_server_version(said) == version
+
+
+def test_temporal_is_built_from_the_pins_of_its_version_with_a_sqlite_that_is_not_interrupted() -> None:
+    """temporalio/temporal#9198: before 1.44.3 a server that is far behind can refuse every statement."""
+    pinned = (CLI_PINS / "go.mod").read_text()
+    assert f"github.com/temporalio/cli v{CLI_VERSION}\n" in pinned
+    found = re.search(r"modernc\.org/sqlite v(\d+)\.(\d+)\.(\d+)", pinned)
+    assert found is not None
+    sqlite = tuple(int(part) for part in found.groups())
+    assert sqlite >= (1, 44, 3)
+    sums = (CLI_PINS / "go.sum").read_text()
+    assert f"modernc.org/sqlite v{'.'.join(map(str, sqlite))} h1:" in sums
