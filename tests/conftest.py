@@ -29,6 +29,7 @@ from tests.stack import TEST_OPTIONS, SessionStack, fresh_database, session_fact
 
 if TYPE_CHECKING:
     from tests.bridge_support import World
+    from tests.skipping import SkippingServers
 
 # No property is judged by a clock: these machines are shared, and a slow draw says nothing about the code.
 hypothesis_settings.register_profile(
@@ -107,6 +108,15 @@ async def temporal_address(servers: SessionStack) -> str:
 async def time_skipping_server() -> Path:
     """What ``WorkflowEnvironment.start_time_skipping(test_server_existing_path=…)`` wants."""
     return await asyncio.to_thread(fetch_time_skipping_server, print)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def skipping_servers(time_skipping_server: Path) -> AsyncIterator[SkippingServers]:
+    """Servers whose clock can be skipped, each lent to one test at a time."""
+    from tests.skipping import SkippingServers
+
+    async with SkippingServers(time_skipping_server) as servers:
+        yield servers
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -15,14 +15,11 @@ import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio import activity
 from temporalio.api.common.v1 import Header, Payloads, WorkflowExecution
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest, SignalWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import RawValue, WorkflowIDReusePolicy
@@ -31,6 +28,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from infra.clients.search_attributes import ensure_search_attributes
 from infra.ids import order_id_of
+from tests.skipping import SkippingServers
 from tests.waiting import until
 from workflows.activities import contracts as package
 from workflows.activities.contracts import cart, checkout, payment, returns
@@ -232,50 +230,44 @@ async def new_namespace(address: str) -> AsyncIterator[World]:
 @contextlib.asynccontextmanager
 async def real_world(address: str, limits: WorkerLimits | None = None) -> AsyncIterator[World]:
     """All workers, with fakes for the contexts, in a new namespace of a real server."""
-    async with new_namespace(address) as empty, running_world(empty.environment, limits) as world:
-        yield world
-
-
-@contextlib.asynccontextmanager
-async def skipping_world(server: Path, limits: WorkerLimits | None = None) -> AsyncIterator[World]:
-    """All workers, with fakes for the contexts, on a server of their own whose clock can be skipped.
-
-    For one test: workflows that are left open on such a server hold its clock.
-    """
     async with (
-        await WorkflowEnvironment.start_time_skipping(
-            test_server_existing_path=str(server),
-            test_server_startup_timeout=timedelta(seconds=60),  # a JVM, on a machine that may be busy
-        ) as environment,
-        running_world(environment, limits) as world,
+        new_namespace(address) as empty,
+        running_world(empty.client, empty.environment, limits) as world,
     ):
         yield world
 
 
 @contextlib.asynccontextmanager
-async def running_world(
-    environment: WorkflowEnvironment, limits: WorkerLimits | None = None
+async def skipping_world(
+    servers: SkippingServers, limits: WorkerLimits | None = None
 ) -> AsyncIterator[World]:
-    """All workers, with fakes for the contexts, on the server of ``environment``."""
+    """All workers, with fakes for the contexts, on a server whose clock nobody else skips.
+
+    For one test: workflows that are left open on such a server hold its clock.
+    """
+    async with servers.lend() as clock, running_world(clock.client, clock.environment, limits) as world:
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def running_world(
+    client: Client, environment: WorkflowEnvironment, limits: WorkerLimits | None = None
+) -> AsyncIterator[World]:
+    """All workers, with fakes for the contexts, in the namespace of ``client`` on the server of ``environment``."""
     contexts = FakeContexts()
-    if environment.supports_time_skipping:  # that server lists none
-        kinds = {key.name: key.indexed_value_type.value for key in SEARCH_ATTRIBUTES}
-        await environment.client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(namespace=environment.client.namespace, search_attributes=kinds)  # type: ignore[arg-type]
-        )
-    else:
-        await ensure_search_attributes(environment.client, SEARCH_ATTRIBUTES)
+    if not environment.supports_time_skipping:  # that server lists none; `SkippingServers` adds them
+        await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
     async with contextlib.AsyncExitStack() as workers:
         for queue in sorted({*WORKFLOWS, *(contract.queue for contract in every_activity().values())}):
             worker = build_worker(
-                environment.client,
+                client,
                 queue,
                 activities=contexts.implementations(queue),
                 limits=limits,
                 strict=True,
             )
             await workers.enter_async_context(worker)
-        yield World(environment.client, contexts, environment)
+        yield World(client, contexts, environment)
 
 
 async def status_of(handle: WorkflowHandle[Any, Any]) -> FulfillmentStatus:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,8 @@ from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy
 
 from tests.order_support import PaidOrder, fulfillment_is, order_is, snapshot_of
 from tests.return_support import put
+from tests.skipping import SkippingServers
+from tests.waiting import until
 from tests.workflow_support import World, new_namespace, real_world, running_world, skipping_world
 from workflows import policies
 from workflows.activities.contracts import cart as cart_activities
@@ -48,9 +49,9 @@ async def world(temporal_address: str) -> AsyncIterator[World]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def clock(time_skipping_server: Path) -> AsyncIterator[World]:
+async def clock(skipping_servers: SkippingServers) -> AsyncIterator[World]:
     """Workflows and fakes on a server whose clock can be skipped, for one test."""
-    async with skipping_world(time_skipping_server) as running:
+    async with skipping_world(skipping_servers) as running:
         yield running
 
 
@@ -161,11 +162,13 @@ async def test_long_running_processes(clock: World, unique: str) -> None:
 async def test_state_survives_restarts(temporal_address: str, unique: str) -> None:
     """ "Why Temporal: Durable Execution": the order workers stop in the middle, others take the order on."""
     async with new_namespace(temporal_address) as empty:
-        async with running_world(empty.environment) as first:
+        async with running_world(empty.client, empty.environment) as first:
             order = PaidOrder(first, unique, silent=(PAYMENT_CAPTURED,))
             handle = await order.begin()
             await order_is(handle, "CONFIRMED", "Ship Order")
-        async with running_world(empty.environment) as second:
+            # it waits for nobody, and nobody for it
+            await until(lambda: "SendConfirmation" in first.contexts.effects(unique), what="it is confirmed")
+        async with running_world(empty.client, empty.environment) as second:
             again = PaidOrder(second, unique)
             again.state, again.held, again.captured = order.state, order.held, order.captured
             await again.tell(again.fulfillment, PAYMENT_CAPTURED)
@@ -204,7 +207,10 @@ def test_task_queues(workflow: type, queue: str) -> None:
 
 async def test_an_order_runs_on_order_task_queue(temporal_address: str, unique: str) -> None:
     """ "Implementation: Task Queues": the order workers poll ORDER_TASK_QUEUE too; an order started there is served."""
-    async with new_namespace(temporal_address) as empty, running_world(empty.environment) as served:
+    async with (
+        new_namespace(temporal_address) as empty,
+        running_world(empty.client, empty.environment) as served,
+    ):
         order = PaidOrder(served, unique)
         assert ORDER.queue == ORDER_PROCESSING_QUEUE
         assert ORDER_TASK_QUEUE in queue_named(ORDER_PROCESSING_QUEUE).also

@@ -11,7 +11,6 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import pytest_asyncio
 from temporalio import activity
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 import workflows.blocks
@@ -39,6 +37,7 @@ from tests.blocks_workflows import (
     Progress,
     Receipt,
 )
+from tests.skipping import SkippingServers
 from tests.waiting import until
 from tests.workflow_support import new_namespace
 from tidegate.scaffold import NewWorkflow
@@ -297,16 +296,10 @@ def test_workflow_development_guidelines() -> None:
     assert [block for block in sorted(blocks) if f"`{block}." not in text] == []
 
 
-async def test_testing_framework(time_skipping_server: Path, unique: str) -> None:
+async def test_testing_framework(skipping_servers: SkippingServers, unique: str) -> None:
     """ "Mitigations": Temporal's testing framework: a clock of a month is tested in seconds."""
-    async with (
-        await WorkflowEnvironment.start_time_skipping(
-            test_server_existing_path=str(time_skipping_server),
-            test_server_startup_timeout=timedelta(seconds=60),  # a JVM, on a machine that may be busy
-        ) as environment,
-        worker(environment.client, Builder()),
-    ):
-        end = await environment.client.execute_workflow(
+    async with skipping_servers.lend() as clock, worker(clock.client, Builder()):
+        end = await clock.client.execute_workflow(
             GateWorkflow.run, GateRun(unique, clock_days=30), id=f"gate-{unique}", task_queue=QUEUE
         )
     assert (end.how, round(end.days, 2)) == ("LATE", 30.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
-from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from tests.blocks_workflows import (
@@ -29,6 +27,7 @@ from tests.blocks_workflows import (
     GateWorkflow,
     Receipt,
 )
+from tests.skipping import SkippedClock, SkippingServers
 from tests.waiting import until
 from workflows.worker import interceptors, plugins, sandbox
 
@@ -73,28 +72,27 @@ class Outside:
 class Bench:
     """A server whose clock can be skipped, a worker, and the world outside."""
 
-    def __init__(self, environment: WorkflowEnvironment, outside: Outside) -> None:
-        self.environment = environment
+    def __init__(self, clock: SkippedClock, outside: Outside) -> None:
+        self.client = clock.client
+        self.environment = clock.environment
         self.outside = outside
 
     async def gate(self, run: GateRun) -> WorkflowHandle[Any, GateEnd]:
         """Start a workflow that waits at a gate."""
-        return await self.environment.client.start_workflow(
+        return await self.client.start_workflow(
             GateWorkflow.run, run, id=f"gate-{run.subject}", task_queue=QUEUE
         )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(time_skipping_server: Path) -> AsyncIterator[WorkflowEnvironment]:
+async def server(skipping_servers: SkippingServers) -> AsyncIterator[SkippedClock]:
     """One server for these tests: each of them ends what it began."""
-    async with await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(time_skipping_server), test_server_startup_timeout=timedelta(seconds=60)
-    ) as environment:
-        yield environment
+    async with skipping_servers.lend() as clock:
+        yield clock
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def bench(server: WorkflowEnvironment) -> AsyncIterator[Bench]:
+async def bench(server: SkippedClock) -> AsyncIterator[Bench]:
     """A worker with the interceptors and the sandbox of the real ones."""
     outside = Outside()
     async with Worker(
@@ -203,12 +201,12 @@ async def test_a_gate_keeps_its_deadline_and_its_reminders_through_new_runs(
     handle = await bench.gate(GateRun(unique, clock_days=10, remind_days=4))
 
     async def in_run(number: int) -> bool:
-        reading = bench.environment.client.get_workflow_handle(handle.id)
+        reading = bench.client.get_workflow_handle(handle.id)
         started = (await reading.fetch_history()).events[0].workflow_execution_started_event_attributes
         return f'"runs":{number}'.encode() in started.input.payloads[0].data
 
     async def flood(to_run: int) -> None:
-        latest = bench.environment.client.get_workflow_handle(handle.id)
+        latest = bench.client.get_workflow_handle(handle.id)
         for _ in range(FULL):
             await latest.signal("noise", None)
         await until(lambda: in_run(to_run), what=f"run {to_run}")
@@ -250,7 +248,7 @@ async def test_a_workflow_that_is_cancelled_at_a_gate_cancels_its_reminder(bench
 
 async def diary(bench: Bench, unique: str, **options: Any) -> WorkflowHandle[Any, Diary]:
     """Start a workflow that writes down what it is told."""
-    return await bench.environment.client.start_workflow(
+    return await bench.client.start_workflow(
         DiaryWorkflow.run, Diary(**options), id=f"diary-{unique}", task_queue=QUEUE
     )
 
@@ -265,7 +263,7 @@ async def test_an_entity_forgets_nothing_between_its_runs(bench: Bench, unique: 
         await handle.signal("tell", word)
     bench.outside.go_on.set()
     await handle.signal("tell", "end")
-    end = await bench.environment.client.get_workflow_handle_for(DiaryWorkflow.run, handle.id).result()
+    end = await bench.client.get_workflow_handle_for(DiaryWorkflow.run, handle.id).result()
     assert end.runs > 1
     assert sorted([*end.read, *end.unread]) == sorted(["slow one", *words, "end"])
     assert [word for word in end.read if word.startswith("word")] == words
@@ -304,7 +302,7 @@ async def test_an_update_is_validated_and_answered(bench: Bench, unique: str) ->
 
 async def fan_out(bench: Bench, unique: str, *jobs: str, **options: Any) -> WorkflowHandle[Any, list[str]]:
     """Start a workflow that does ``jobs`` at once."""
-    return await bench.environment.client.start_workflow(
+    return await bench.client.start_workflow(
         FanOutWorkflow.run, FanOutRun(jobs, **options), id=f"fan-out-{unique}", task_queue=QUEUE
     )
 

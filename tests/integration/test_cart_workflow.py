@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from infra.ids import derived_id, order_id_of
 from tests.return_support import Handle, buy, cart_handle, cart_snapshot, put, update
+from tests.skipping import SkippingServers
 from tests.waiting import until
 from tests.workflow_support import World, asked, illegal, real_world, skipping_world
 from workflows import policies
@@ -42,9 +42,9 @@ async def world(temporal_address: str) -> AsyncIterator[World]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def clock(time_skipping_server: Path) -> AsyncIterator[World]:
+async def clock(skipping_servers: SkippingServers) -> AsyncIterator[World]:
     """Workflows and fakes on a server whose clock can be skipped; every test closes what it opens."""
-    async with skipping_world(time_skipping_server) as running:
+    async with skipping_world(skipping_servers) as running:
         yield running
 
 

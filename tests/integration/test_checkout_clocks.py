@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -20,6 +19,7 @@ from tests.checkout_support import (
     review,
     snapshot_of,
 )
+from tests.skipping import SkippingServers
 from tests.waiting import until
 from tests.workflow_support import World, asked, every_activity, real_world, skipping_world
 from workflows import policies
@@ -29,9 +29,9 @@ MINUTES_15 = timedelta(minutes=15)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def clock(time_skipping_server: Path) -> AsyncIterator[World]:
+async def clock(skipping_servers: SkippingServers) -> AsyncIterator[World]:
     """Workflows and fakes on a server whose clock can be skipped, for one test."""
-    async with skipping_world(time_skipping_server) as running:
+    async with skipping_world(skipping_servers) as running:
         yield running
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from temporalio.exceptions import (
 )
 
 from infra.ids import derived_id, order_id_of
+from tests.skipping import SkippingServers
 from tests.waiting import until
 from tests.workflow_support import World, asked, real_world, skipping_world, status_of, submission
 from workflows import policies
@@ -38,9 +38,9 @@ async def world(temporal_address: str) -> AsyncIterator[World]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def clock(time_skipping_server: Path) -> AsyncIterator[World]:
+async def clock(skipping_servers: SkippingServers) -> AsyncIterator[World]:
     """Workflows and fakes on a server whose clock can be skipped, for one test."""
-    async with skipping_world(time_skipping_server) as running:
+    async with skipping_world(skipping_servers) as running:
         yield running
 
 

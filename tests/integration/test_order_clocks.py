@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest_asyncio
 
 from tests.order_support import BEFORE, PaidOrder, snapshot_of
+from tests.skipping import SkippingServers
 from tests.workflow_support import World, skipping_world
 from workflows.activities.contracts import order as order_activities
 from workflows.contracts.order import ORDER_RESERVED, PAYMENT_CAPTURED, SHIPMENT_DELIVERED
@@ -16,9 +16,9 @@ from workflows.policies import DELIVERY_CLOCK, PAYMENT_CLOCK
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def clock(time_skipping_server: Path) -> AsyncIterator[World]:
+async def clock(skipping_servers: SkippingServers) -> AsyncIterator[World]:
     """Workflows and fakes on a server whose clock can be skipped, for one test."""
-    async with skipping_world(time_skipping_server) as running:
+    async with skipping_world(skipping_servers) as running:
         yield running
 
 

@@ -63,7 +63,8 @@ def with_keys(settings: TemporalSettings, *keys: str, accept_plaintext: bool = F
 @asynccontextmanager
 async def world_of(settings: TemporalSettings) -> AsyncIterator[World]:
     """Workers as ``settings`` say, with fakes for the contexts."""
-    async with running_world(WorkflowEnvironment.from_client(await connect(settings))) as world:
+    client = await connect(settings)
+    async with running_world(client, WorkflowEnvironment.from_client(client)) as world:
         yield world
 
 

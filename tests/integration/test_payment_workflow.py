@@ -18,6 +18,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from tests.replay import payments as lives
 from tests.replay.payments import failing, pay, refused
+from tests.skipping import SkippingServers
 from tests.waiting import until
 from tests.workflow_support import World, asked, skipping_world
 from workflows.activities.contracts.base import ActivityContract
@@ -33,9 +34,9 @@ V1 = Path(__file__).parents[1] / "replay" / "histories" / "PaymentWorkflow" / "v
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def world(time_skipping_server: Path) -> AsyncIterator[World]:
+async def world(skipping_servers: SkippingServers) -> AsyncIterator[World]:
     """One server for all tests here: no payment stays open, so none holds the clock for another."""
-    async with skipping_world(time_skipping_server) as opened:
+    async with skipping_world(skipping_servers) as opened:
         yield opened
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest_asyncio
 
 from tests.replay import reconciliations as lives
+from tests.skipping import SkippingServers
 from tests.workflow_support import World, real_world, skipping_world
 from workflows.activities.contracts.orders import RELEASE_INVENTORY, OrderReference
 from workflows.activities.contracts.reconciliation import KINDS, Batch
@@ -73,10 +73,10 @@ async def test_the_cost_watch_says_what_was_passed(world: World, unique: str) ->
 
 
 async def test_an_owner_that_is_away_does_not_hold_up_the_run(
-    time_skipping_server: Path, unique: str
+    skipping_servers: SkippingServers, unique: str
 ) -> None:
     """After seven attempts, or two minutes without a worker, the next kind has its turn; the next run asks again."""
-    async with skipping_world(time_skipping_server) as clock:
+    async with skipping_world(skipping_servers) as clock:
 
         def away(_: object) -> None:
             raise RuntimeError("the server is away")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from tests.replay import replenishments as lives
+from tests.skipping import SkippingServers
 from tests.workflow_support import World, illegal, real_world, skipping_world
 from workflows.activities.contracts.base import ActivityContract
 from workflows.activities.contracts.replenishment import (
@@ -34,9 +34,9 @@ async def world(temporal_address: str) -> AsyncIterator[World]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def clock(time_skipping_server: Path) -> AsyncIterator[World]:
+async def clock(skipping_servers: SkippingServers) -> AsyncIterator[World]:
     """Workflows and fakes on a server whose clock can be skipped, for one test."""
-    async with skipping_world(time_skipping_server) as running:
+    async with skipping_world(skipping_servers) as running:
         yield running
 
 

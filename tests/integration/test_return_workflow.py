@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from tests.return_support import (
     snapshot_of,
     tell_return,
 )
+from tests.skipping import SkippingServers
 from tests.waiting import until
 from tests.workflow_support import World, asked, illegal, real_world, skipping_world
 from workflows.activities.contracts import returns as contracts
@@ -45,11 +45,11 @@ STEPS = [contract.name for contract in FORWARD]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def world(time_skipping_server: Path) -> AsyncIterator[World]:
+async def world(skipping_servers: SkippingServers) -> AsyncIterator[World]:
     """Workflows and fakes on a server whose clock can be skipped. Every test closes what it opens: an open workflow
     would hold the clock of the next.
     """
-    async with skipping_world(time_skipping_server, WorkerLimits(signals_per_run=20)) as running:
+    async with skipping_world(skipping_servers, WorkerLimits(signals_per_run=20)) as running:
         yield running
 
 

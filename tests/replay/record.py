@@ -21,6 +21,7 @@ from temporalio.client import WorkflowFailureError
 from infra.local.skipping import time_skipping_server
 from tests.replay.released import HISTORIES, released
 from tests.replay.scenarios import FLOOD, SCENARIOS, Handle
+from tests.skipping import SkippingServers
 from tests.workflow_support import World, skipping_world
 from workflows.worker import WorkerLimits
 
@@ -29,7 +30,7 @@ _LOCAL: Final = frozenset({"identity", "stackTrace", "workerVersion", "binaryChe
 
 
 OpenWorld = Callable[[], AbstractAsyncContextManager[World]]
-"""A new world for each scenario: what one leaves open would hold the skipped clock of the next."""
+"""A new world for each scenario, in a namespace of its own: what one leaves in a queue would reach the next."""
 
 
 async def record(open_world: OpenWorld, release: str, only: str | None = None) -> AsyncIterator[Path]:
@@ -61,7 +62,7 @@ async def _histories(world: World, handle: Handle) -> AsyncIterator[dict[str, An
     run_id: str | None = None
     while True:
         history = await world.client.get_workflow_handle(handle.id, run_id=run_id).fetch_history()
-        yield json.loads(history.to_json())
+        yield json.loads(history.to_json().replace(world.client.namespace, "default"))
         run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
         if not run_id:
             return
@@ -91,8 +92,9 @@ async def _main() -> None:
     chosen = options.parse_args()
     server = await asyncio.to_thread(time_skipping_server, _say)
     limits = WorkerLimits(signals_per_run=FLOOD)
-    async for path in record(lambda: skipping_world(server, limits), chosen.release, chosen.workflow):
-        sys.stdout.write(f"{path.relative_to(HISTORIES)}\n")
+    async with SkippingServers(server) as servers:
+        async for path in record(lambda: skipping_world(servers, limits), chosen.release, chosen.workflow):
+            sys.stdout.write(f"{path.relative_to(HISTORIES)}\n")
 
 
 if __name__ == "__main__":
