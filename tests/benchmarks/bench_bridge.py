@@ -190,11 +190,13 @@ class BridgeBenchmark:
         scale, figures = self._scale, self._report.figures
         measuring = RowToSignal(self._ground, self._orders, notes, processes)
         found = [await measuring.at(rate, scale.seconds) for rate in (*scale.lower_rates, scale.rate)]
+        alone = await measuring.of_client(scale.rate, scale.seconds)
         last = found[-1].handled
         held = [one.rate for one in found if WANTED["p99_ms"].met(one.handled.p99)]
         figures |= {"p50_ms": round(last.p50, 1), "p99_ms": round(last.p99, 1)}
         figures |= {"p99_held_at": max(held, default=0), "cores_wanted": round(found[-1].cores, 2)}
-        self._report.tables += [delays_of(found), processor_of(found)]
+        figures |= {"client_p99_ms": round(alone.handled.p99, 1), "client_cores": round(alone.cores, 2)}
+        self._report.tables += [delays_of([*found, alone]), processor_of([*found, alone])]
         bars = [("p50", last.p50), ("p99", last.p99)]
         self._report.charts.append(Bars("Outbox row committed → signal handled", "ms", bars))
 

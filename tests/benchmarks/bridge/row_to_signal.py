@@ -1,12 +1,12 @@
 """From a row that was committed to the signal that its workflow handled: delays at several rates, and whose processor
-time they took."""
+time they took. Beside it the bare client at the same rate, without row, relay, Kafka and bridge: the floor."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.benchmarks.bridge.servers import Ground
 from tests.benchmarks.delays import Delays
 from tests.benchmarks.machine import Spent
 from tests.benchmarks.reporting import Table
+from workflows.contracts.orders import ORDER_FULFILLMENT, PICK_COMPLETED
 
 _WRITERS: Final = 4
 _WARM: Final = 3.0
@@ -52,10 +53,11 @@ class AtRate:
     """
 
     rate: int
+    what: str
     accepted: Delays
-    """From the commit to the moment at which Temporal had accepted the signal."""
+    """From the commit, or the client's call, to the moment at which Temporal had accepted the signal."""
     handled: Delays
-    """From the commit to the moment at which the workflow had handled it."""
+    """From the same to the moment at which the workflow had handled it."""
     cpu: Mapping[str, float]
 
     @property
@@ -79,6 +81,36 @@ class RowToSignal:
 
     async def at(self, rate: int, seconds: float) -> AtRate:
         """Append rows, one a transaction, as services do, at ``rate`` for ``seconds``; wait until all are handled."""
+        events, warm = self._events(rate, seconds)
+        ids: list[UUID] = [uuid4() for _ in events]
+        self._spent.begin()
+        await self._append(events, ids, rate)
+        handled, cpu = await self._handled(events)
+        steps = await self._steps(ids)
+        begun, accepted = zip(*(steps[event_id] for event_id in ids), strict=True)
+        return _at_rate(rate, "row committed", begun[warm:], accepted[warm:], handled[warm:], cpu)
+
+    async def of_client(self, rate: int, seconds: float) -> AtRate:
+        """The same signals from the bare client, each sent when its row would have been written."""
+        events, warm = self._events(rate, seconds)
+        begun, accepted = [0.0] * len(events), [0.0] * len(events)
+
+        async def one(number: int) -> None:
+            event = events[number]
+            begun[number] = time.time()
+            handle = self._ground.client.get_workflow_handle(
+                ORDER_FULFILLMENT.workflow_id(order_id=event.order_id)
+            )
+            await handle.signal(PICK_COMPLETED.name, event.to_json())
+            accepted[number] = time.time()
+
+        self._spent.begin()
+        await _at(rate, len(events), one)
+        handled, cpu = await self._handled(events)
+        return _at_rate(rate, "bare client called", begun[warm:], accepted[warm:], handled[warm:], cpu)
+
+    def _events(self, rate: int, seconds: float) -> tuple[list[PickCompleted], int]:
+        """What is reported, and how many of the first do not count."""
         warm = int(rate * min(_WARM, seconds))
         events = [
             PickCompleted(
@@ -87,19 +119,12 @@ class RowToSignal:
             )
             for n in range(warm + int(rate * seconds))
         ]
-        ids: list[UUID] = [uuid4() for _ in events]
-        self._spent.begin()
-        await self._append(events, ids, rate)
+        return events, warm
+
+    async def _handled(self, events: Sequence[PickCompleted]) -> tuple[list[float], dict[str, float]]:
+        """When each was handled, and what one cost each process until all were, milliseconds."""
         handled = await _noted(self._notes, [str(event.to_json()["picked_at"]) for event in events], 60)
-        cpu = {name: 1000 * seconds / len(events) for name, seconds in self._spent.seconds().items()}
-        steps = await self._steps(ids)
-        measured = range(warm, len(events))
-        return AtRate(
-            rate,
-            Delays.of([steps[ids[n]][1] - steps[ids[n]][0] for n in measured]),
-            Delays.of([handled[n] - steps[ids[n]][0] for n in measured]),
-            cpu,
-        )
+        return handled, {name: 1000 * one / len(events) for name, one in self._spent.seconds().items()}
 
     async def _steps(self, ids: Sequence[UUID], patience: float = 20) -> dict[UUID, tuple[float, float]]:
         """When each event was committed, and when it was accepted; the ledger is written about once a second."""
@@ -118,7 +143,6 @@ class RowToSignal:
         dsn = require_dsn(self._ground.settings.postgres)
         connections = [await asyncpg.connect(dsn) for _ in range(_WRITERS)]
         free: asyncio.Queue[asyncpg.Connection[Any]] = asyncio.Queue()
-        begin = time.perf_counter()
 
         async def one(number: int) -> None:
             connection = await free.get()
@@ -129,13 +153,33 @@ class RowToSignal:
         try:
             for connection in connections:
                 free.put_nowait(connection)
-            async with asyncio.TaskGroup() as group:
-                for number in range(len(events)):
-                    await asyncio.sleep(max(0.0, begin + number / rate - time.perf_counter()))
-                    group.create_task(one(number))
+            await _at(rate, len(events), one)
         finally:
             for connection in connections:
                 await connection.close()
+
+
+async def _at(rate: int, count: int, one: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Begin ``one`` so many times a second, however long each takes, and wait for all."""
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            await asyncio.sleep(max(0.0, begin + number / rate - time.perf_counter()))
+            group.create_task(one(number))
+
+
+def _at_rate(
+    rate: int,
+    what: str,
+    begun: Sequence[float],
+    accepted: Sequence[float],
+    handled: Sequence[float],
+    cpu: Mapping[str, float],
+) -> AtRate:
+    def since_begun(moments: Sequence[float]) -> Delays:
+        return Delays.of([moment - since for moment, since in zip(moments, begun, strict=True)])
+
+    return AtRate(rate, what, since_begun(accepted), since_begun(handled), cpu)
 
 
 async def _noted(notes: Path, marks: Sequence[str], patience: float) -> list[float]:
@@ -158,8 +202,8 @@ def delays_of(found: Sequence[AtRate]) -> Table:
     """The delays at each rate."""
     rows: list[tuple[str, str, float, float, float]] = []
     for one in found:
-        rows.append((f"{one.rate}/s", "accepted by Temporal", *one.accepted.three))
-        rows.append(("", "handled by its workflow", *one.handled.three))
+        rows.append((f"{one.rate}/s", f"{one.what} → accepted by Temporal", *one.accepted.three))
+        rows.append(("", f"{one.what} → handled by its workflow", *one.handled.three))
     title = "Outbox row committed → signal, through relay, Kafka, bridge, Temporal and worker, ms"
     return Table(title, ("rate", "", "p50", "p99", "max"), rows)
 
@@ -169,5 +213,5 @@ def processor_of(found: Sequence[AtRate]) -> Table:
     names = list(found[0].cpu)
     rows: list[tuple[str | float, ...]] = [(name, *(one.cpu[name] for one in found)) for name in names]
     rows.append(("cores that the rate takes, all else aside", *(one.cores for one in found)))
-    columns = ("process", *(f"{one.rate}/s" for one in found))
+    columns = ("process", *(f"{one.rate}/s, {one.what}" for one in found))
     return Table("Processor time for one row, from commit to handled, ms", columns, rows)
