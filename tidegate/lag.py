@@ -21,7 +21,8 @@ _LOOKS: Final = 5
 class GroupLag:
     """Looks at the distance between the end of topics and what consumer groups have committed.
 
-    ``groups`` maps a group id to the topics that it reads. An async context manager.
+    ``groups`` maps a group id to the topics that it reads, with the partitions that they have at the first look. An
+    async context manager.
     """
 
     def __init__(self, settings: KafkaSettings, groups: Mapping[str, Sequence[str]]) -> None:
@@ -30,6 +31,9 @@ class GroupLag:
         self._options = options
         self._admin = AIOKafkaAdminClient(**options)
         self._consumer = AIOKafkaConsumer(**options)
+        self._partitions: list[TopicPartition] = []
+        self._before: dict[tuple[str, TopicPartition], tuple[int, int]] = {}
+        """Where each group stood and where the partition ended, at the look before."""
 
     async def __aenter__(self) -> Self:
         try:
@@ -49,16 +53,16 @@ class GroupLag:
         await self._consumer.stop()
         await self._admin.close()
 
-    async def look(self) -> dict[str, int]:
-        """Records between the committed offset and the end, by group; all where nothing is committed."""
-        topics = sorted({topic for topics in self._groups.values() for topic in topics})
-        described = await self._admin.describe_topics(topics)
-        partitions = [
-            TopicPartition(topic["topic"], partition["partition"])
-            for topic in described
-            for partition in topic["partitions"]
-        ]
-        ends = await self._consumer.end_offsets(partitions)
+    async def look(self, *, again_soon: bool = False) -> dict[str, int]:
+        """Records between the committed offset and the end, by group; all where nothing is committed.
+
+        Whether there are records or only marks of transactions takes reading the end of a partition. For who looks
+        ``again_soon`` only those are read in which nothing has moved since the look before; what has moved counts
+        as records until then.
+        """
+        if not self._partitions:
+            self._partitions = await self._describe()
+        ends = await self._consumer.end_offsets(self._partitions)
         lag: dict[str, int] = {}
         for group, wanted in self._groups.items():
             committed = await self._committed(group)
@@ -68,10 +72,24 @@ class GroupLag:
                 for place, end in ends.items()
                 if place.topic in wanted and end > starts[place]
             }
-            near = {place: starts[place] for place, distance in left.items() if distance <= _NEAR}
+            stands = {place: (starts[place], ends[place]) for place in left}
+            near = {
+                place: starts[place]
+                for place, distance in left.items()
+                if distance <= _NEAR and (not again_soon or self._before.get((group, place)) == stands[place])
+            }
+            self._before |= {(group, place): stand for place, stand in stands.items()}
             finished = await self._without_records(near, ends)
             lag[group] = sum(distance for place, distance in left.items() if place not in finished)
         return lag
+
+    async def _describe(self) -> list[TopicPartition]:
+        topics = sorted({topic for topics in self._groups.values() for topic in topics})
+        return [
+            TopicPartition(topic["topic"], partition["partition"])
+            for topic in await self._admin.describe_topics(topics)
+            for partition in topic["partitions"]
+        ]
 
     async def _without_records(
         self, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]

@@ -65,7 +65,7 @@ class Observer:
     async def look(self) -> Progress:
         """How far the run is, everything as it stands now."""
         lag = {f"relay {name}": rows for name, rows in (await self._relay_lag()).items()}
-        lag |= await self._lag.look()
+        lag |= await self._lag.look(again_soon=True)
         main, upstream = self._main, self._upstream
         states: Counter[str] = Counter()
         for row in await main.fetch(_SQL["states"]):

@@ -33,5 +33,12 @@ async def test_marks_of_transactions_are_no_lag(bootstrap_servers: str, unique: 
             assert await lag.look() == {unique: 4}, "two marks stand between records"
             await consumer.commit(dict.fromkeys(places, 8))
             assert await lag.look() == {unique: 0}
+            await consumer.commit(dict.fromkeys(places, 7))
+            assert await lag.look(again_soon=True) == {unique: 4}
+            await consumer.commit(dict.fromkeys(places, 8))
+            assert await lag.look(again_soon=True) == {unique: 2}, (
+                "it moves: taken for records until the next look"
+            )
+            assert await lag.look(again_soon=True) == {unique: 0}
     finally:
         await consumer.stop()
