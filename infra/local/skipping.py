@@ -17,6 +17,10 @@ from infra.local.process import free_ports
 
 _HEAP = 256  # megabytes
 _MAIN = "io.temporal.testserver.TestServer"
+_ENDS_WITH_ITS_PARENT = (
+    "(while kill -0 $PPID && kill -0 $$; do sleep 2; done; kill $$) </dev/null >/dev/null 2>&1 &"
+)
+"""The SDK starts the server without our guard, and a parent that is killed cannot end it."""
 
 
 def time_skipping_server(report: Report) -> Path:
@@ -33,7 +37,7 @@ def time_skipping_server(report: Report) -> Path:
         jars, lambda _: [java, *options, _MAIN, str(port)], lambda: temporal_answers(port), report
     )
     words = ["env", "-u", "JAVA_TOOL_OPTIONS", java, *archive, *options, _MAIN]
-    script = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
+    script = f'#!/bin/sh\n{_ENDS_WITH_ITS_PARENT}\nexec {shlex.join(words)} "$@"\n'
 
     def build(folder: Path) -> None:
         launcher = folder / "temporal-test-server"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,8 @@ from temporalio.api.testservice.v1 import LockTimeSkippingRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.worker import Worker
 
+from infra.local.probes import temporal_answers
+from infra.local.process import free_ports
 from tests.blocks_workflows import QUEUE, GateRun, GateWorkflow
 from tests.skipping import SkippingServers
 from tests.waiting import until
@@ -58,6 +63,29 @@ async def test_a_test_that_fails_leaves_nothing_either(skipping_servers: Skippin
         async with skipping_servers.lend() as clock, waiting_for_ever(clock.client) as left:
             raise ZeroDivisionError
     assert (await left.describe()).status is WorkflowExecutionStatus.TERMINATED
+
+
+async def test_a_server_ends_when_its_parent_is_killed(time_skipping_server: Path) -> None:
+    """The SDK starts it, and whoever is killed cannot end it."""
+    [port] = free_ports(1)
+    start = f"import subprocess; subprocess.run([{str(time_skipping_server)!r}, '{port}'])"
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", start)
+
+    async def answers() -> bool:
+        try:
+            return await temporal_answers(port)
+        except OSError:
+            return False
+
+    async def has_ended() -> bool:
+        return not await answers()
+
+    try:
+        await until(answers, seconds=60, what="the server answers")
+    finally:
+        parent.kill()
+        await parent.wait()
+    await until(has_ended, seconds=60, what="the server has ended")
 
 
 async def test_a_clock_is_lent_to_one_at_a_time(skipping_servers: SkippingServers) -> None:
